@@ -268,7 +268,8 @@ from monitord.config.loader import load, standing_orders
 from monitord.core.engine import State, decide
 from monitord.core.model import Observation, Reading, sample
 from monitord.core.report.builder import RecordedCycle, build_report
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text

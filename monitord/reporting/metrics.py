@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from monitord.core.model import Status
 from monitord.core.names import distinct
 from monitord.core.status import FleetStatus
-from monitord.core.subjects.base import MetricFamily, seconds
+from monitord.core.subjects.base import MetricFamily, MetricGroup
 from monitord.core.subjects.registry import registered
-from monitord.reporting.metric_families import families
+from monitord.reporting.metric_families import BUILD, DROPPED, FIRING, Facts, families, of_monitord
 from monitord.reporting.terminal import clean
 
 if TYPE_CHECKING:
@@ -26,39 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MOST: Final = 200
 _LONGEST: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFigures:
-    """What one channel has to do. None: not known.
-
-    `waiting` counts messages, `oldest_age_seconds` is how long the oldest of them has waited; `sent` messages and
-    `failed` tries are counted since the start.
-    """
-
-    waiting: int | None = None
-    oldest_age_seconds: float | None = None
-    sent: int | None = None
-    failed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a report does not say of monitord itself. None: not known, or there is no such thing.
-
-    `at` is the `now` of the last cycle (aware), `cycle_seconds` how long it took, `whole_age_seconds` how long ago
-    every probe ran in one cycle. `bus_dropped` counts since the start. `outbox` is by the name of a channel.
-    """
-
-    version: str
-    instance: str
-    fleet: str = ""
-    at: datetime | None = None
-    cycle_seconds: float | None = None
-    whole_age_seconds: float | None = None
-    bus_connected: bool | None = None
-    bus_dropped: int | None = None
-    outbox: Mapping[str, ChannelFigures] = field(default_factory=dict)
 
 
 def exposition(report: FleetStatus, facts: Facts) -> tuple[bytes, str]:
@@ -88,10 +52,12 @@ class _Collector:
         """Every family that has a sample, in the order of the catalogue."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        self._of_itself()
-        self._of_the_watch()
+        facts = self._facts
+        self._add(BUILD.name, 1, label(facts.version), label(facts.instance), label(facts.fleet))
+        self._of_groups("", of_monitord(facts))
         self._of_alerts()
-        self._of_subjects()
+        for subject in registered():
+            self._of_groups(subject.member, subject.metrics)
         for name, family in self._families.items():
             if samples := self._samples[name]:
                 made = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
@@ -102,7 +68,7 @@ class _Collector:
 
     def _add(self, name: str, value: float | None, *labels: str) -> None:
         if value is not None and math.isfinite(value):
-            self._samples[f"monitord_{name}"][labels] = float(value)
+            self._samples[name][labels] = float(value)
 
     def _shown(self, family: str, found: Mapping[str, T]) -> Iterator[tuple[str, T]]:
         """What there is room for, by its label: what alerts fire for, then what is not as expected, then by name.
@@ -115,59 +81,31 @@ class _Collector:
             if len(shown) == MOST:
                 break
             shown.setdefault(label(name), found[name])
-        self._add("series_dropped", len(found) - len(shown), family)
+        self._add(DROPPED.name, len(found) - len(shown), family)
         yield from shown.items()
-
-    def _of_itself(self) -> None:
-        facts = self._facts
-        self._add("build_info", 1, label(facts.version), label(facts.instance), label(facts.fleet))
-        for status in get_args(Status):
-            self._add("status", status == self._report.status, status)
-        self._add("last_check_timestamp_seconds", None if facts.at is None else facts.at.timestamp())
-        self._add("cycle_duration_seconds", facts.cycle_seconds)
-        self._add("whole_cycle_age_seconds", facts.whole_age_seconds)
-
-    def _of_the_watch(self) -> None:
-        facts = self._facts
-        self._add("bus_connected", facts.bus_connected)
-        self._add("bus_dropped_events_total", facts.bus_dropped)
-        for channel, out in self._shown("channel", facts.outbox):
-            self._add("outbox_waiting", out.waiting, channel)
-            self._add("outbox_oldest_age_seconds", out.oldest_age_seconds, channel)
-            self._add("notifications_sent_total", out.sent, channel)
-            self._add("notifications_failed_total", out.failed, channel)
-        for probe, measured in self._shown("probe", self._report.probes):
-            if measured.status != "off" and measured.duration_ms is not None:  # taken at least once
-                self._add("probe_up", measured.status == "ok", probe)
-                self._add("probe_duration_seconds", seconds(measured.duration_ms), probe)
-                if measured.status == "ok":
-                    self._add("probe_unmeasured_subjects", len(measured.unmeasured), probe)
 
     def _of_alerts(self) -> None:
         # The report has the critical ones first.
         firing = self._report.alerts.firing
-        self._add("alerts", len(firing), "firing")
-        self._add("alerts", len(self._report.alerts.suppressed), "suppressed")
         shown = {(label(a.rule), label(a.subject), label(a.severity)) for a in firing[:MOST]}
         for labels in sorted(shown):
-            self._add("alert_firing", 1, *labels)
-        self._add("series_dropped", len(firing) - len(shown), "alert")
+            self._add(FIRING.name, 1, *labels)
+        self._add(DROPPED.name, len(firing) - len(shown), "alert")
 
-    def _of_subjects(self) -> None:
-        for subject in registered():
-            for group in subject.metrics:
-                found = group.find(self._report)
-                for name, thing in self._shown(subject.member, found) if group.label and found else found.items():
-                    self._of_thing(group.metrics, thing, (name,) if group.label else ())
+    def _of_groups(self, member: str, groups: Iterable[MetricGroup[Any]]) -> None:
+        for group in groups:
+            found = group.find(self._report)
+            for name, thing in self._shown(member or group.label, found) if group.label and found else found.items():
+                self._of_thing(group.metrics, thing, (name,) if group.label else ())
 
     def _of_thing(self, metrics: Iterable[MetricFamily[T]], thing: T, labels: tuple[str, ...]) -> None:
         for metric in metrics:
             value = metric.value(thing)
             if isinstance(value, Mapping):
                 for name, one in value.items():
-                    self._add(metric.name, one, *labels, name)
+                    self._add(f"monitord_{metric.name}", one, *labels, name)
             else:
-                self._add(metric.name, value, *labels)
+                self._add(f"monitord_{metric.name}", value, *labels)
 
 
 def label(value: object) -> str:

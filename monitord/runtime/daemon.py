@@ -48,7 +48,7 @@ from monitord.threads import WorkerBusy, WorkerThread
 
 if TYPE_CHECKING:
     from monitord.pm2.bus import Bus
-    from monitord.reporting.metrics import Facts
+    from monitord.reporting.metric_families import Facts
     from monitord.runtime.web_backend import DaemonBackend
 
 # A thousand services, of which the last cycles are judged again, take a second; a busy machine several.

@@ -25,7 +25,7 @@ from monitord.threads import WorkerBusy, WorkerThread
 if TYPE_CHECKING:
     from monitord.notify.channels.base import Channel
     from monitord.pm2.bus import Bus
-    from monitord.reporting.metrics import Facts
+    from monitord.reporting.metric_families import Facts
 
 KEY_SECONDS: Final = 2.0
 
@@ -114,7 +114,7 @@ class Notifying(Dispatcher):
 
     def facts(self, settings: Settings, bus: Bus | None) -> Facts:
         """What the metrics say of monitord itself, beside its last cycle."""
-        from monitord.reporting.metrics import ChannelFigures, Facts  # only for who scrapes
+        from monitord.reporting.metric_families import ChannelFigures, Facts  # only for who scrapes
 
         now = datetime.now(UTC).timestamp()
         return Facts(

@@ -22,7 +22,8 @@ from monitord.core.report.model import KeptWindow, Report
 from monitord.core.series import Rollup
 from monitord.core.subjects.check_rules import PROBE as CHECKS
 from monitord.logging.logger import JsonLog
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
 from monitord.runtime.signs import Sign
 from monitord.storage.ack_tokens import AckTokens, Standing

@@ -17,7 +17,8 @@ from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.subjects.app_limits import number_statuses
 from monitord.core.thresholds import threshold
 from monitord.jsonable import document
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.reporting.nagios import nagios
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text

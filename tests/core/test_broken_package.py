@@ -29,7 +29,8 @@ from monitord.logging.logger import JsonLog
 from monitord.notify.event_log import EventLog
 from monitord.probes.base import Measured, Request, answers, take
 from monitord.probes.packaged import AddedProbe
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.reporting.nagios import nagios
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView

@@ -29,7 +29,8 @@ from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import value_plot
 from monitord.reporting.charts.spark import value_spark
 from monitord.reporting.html import report_html
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.reporting.nagios import nagios
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView

@@ -16,7 +16,8 @@ from monitord.core.model import Reading, sample
 from monitord.core.orders import ServiceOrders, StandingOrders
 from monitord.core.subjects.errors import errors_status
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.web.backend import PublishedCycle
 from tests.core.nights import ORDERS, Night
 from tests.core.test_report import morning

@@ -45,7 +45,8 @@ from monitord.reporting.explanation import explanation_fields, explanation_text
 from monitord.reporting.fleet import tile_groups
 from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.reporting.nagios import nagios
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView, subject_sections

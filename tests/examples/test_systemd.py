@@ -28,7 +28,8 @@ from monitord.core.subjects.registry import register, unregister
 from monitord.failures import FailureError
 from monitord.jsonable import document
 from monitord.probes.base import Probe, Request
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal

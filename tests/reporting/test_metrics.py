@@ -21,8 +21,8 @@ from monitord.core.orders import NumberOrders, ServiceOrders, StandingOrders
 from monitord.core.status import FleetStatus
 from monitord.core.subjects.check_rules import CheckNumber, CheckStatus
 from monitord.core.thresholds import threshold
-from monitord.reporting.metric_families import families
-from monitord.reporting.metrics import MOST, ChannelFigures, Facts, exposition
+from monitord.reporting.metric_families import ChannelFigures, Facts, families
+from monitord.reporting.metrics import MOST, exposition
 from tests.core.nights import Night, orders
 from tests.reporting.sample_nights import HOSTILE
 

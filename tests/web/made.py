@@ -16,7 +16,7 @@ from monitord.config.loader import Settings, load
 from monitord.core.model import Command, Silence
 from monitord.core.rollups import RunningHour
 from monitord.logging.logger import JsonLog
-from monitord.reporting.metrics import Facts
+from monitord.reporting.metric_families import Facts
 from monitord.runtime.web_backend import DaemonBackend
 from monitord.web.app import Page
 from monitord.web.backend import PublishedCycle

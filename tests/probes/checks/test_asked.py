@@ -22,7 +22,8 @@ from monitord.failures import FailureError
 from monitord.probes import Probes
 from monitord.probes.base import Request, take
 from monitord.probes.checks.checkin import Reports
-from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.metric_families import Facts
+from monitord.reporting.metrics import exposition
 from monitord.storage.checkins import keep
 from monitord.storage.schema import FILE
 from monitord.storage.store import Store
