@@ -204,7 +204,7 @@ def _signs_table(found: dict[str, list[float]]) -> str:
 
 async def _apps(*, quick: bool) -> str:
     _say(f"cycles of {apps.APPS:,} apps")
-    return _apps_table(await apps.measure(4 if quick else 20))
+    return _apps_table(await apps.measure(4 if quick else 40))
 
 
 def _apps_table(found: apps.Apps) -> str:

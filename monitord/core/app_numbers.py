@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Final
 
@@ -59,6 +60,9 @@ def number_name(name: str) -> str:
     return distinct(name.strip() or "unnamed", LONGEST_NAME).replace("|", "/").strip()
 
 
+Pick = Callable[[tuple[bytes, ...]], object]
+
+
 class WordForm:
     """What a word is but for its numbers: under which names and in which units they stand, in which order."""
 
@@ -71,17 +75,16 @@ class WordForm:
             f"{name}{_IS}".replace("%", "%%") + "%b" + f" {unit}".rstrip().replace("%", "%%")
             for name, unit in zip(names, units, strict=True)
         ]
-        self._chosen: dict[tuple[int, tuple[str, ...]], tuple[bytes, Callable[[tuple[bytes, ...]], object]]] = {}
+        self._chosen: dict[tuple[int, tuple[str, ...]], tuple[bytes, Pick]] = {}
 
-    def word(self, numbers: tuple[bytes, ...], most: int, wanted: tuple[str, ...] = ()) -> str:
-        """The word with so many of these numbers: those that somebody calls so, then the others in their order."""
+    def template(self, most: int, wanted: tuple[str, ...] = ()) -> tuple[bytes, Pick]:
+        """The word with places for so many of the numbers, and what picks these of all.
+
+        They are those that somebody calls as in `wanted`, then the others in their order.
+        """
         chosen = self._chosen.get((most, wanted))
-        if chosen is None:
-            chosen = self._choose(most, wanted)
-        template, pick = chosen
-        return (template % pick(numbers)).decode()
-
-    def _choose(self, most: int, wanted: tuple[str, ...]) -> tuple[bytes, Callable[[tuple[bytes, ...]], object]]:
+        if chosen is not None:
+            return chosen
         places = list(range(len(self._names)))
         if wanted:
             sought = {name.casefold() for name in wanted} | {same_number(name) for name in wanted}
@@ -130,13 +133,19 @@ def milliseconds_of(word: str, name: str) -> float | None:
 
 def _one(word: str, name: str) -> str | None:
     """One number of such a word as it is written; None where it has none of that name."""
-    sought = f"{name}{_IS}"
-    start = 0 if word.startswith(sought) else word.find(_BETWEEN + sought)
-    if start < 0:
-        return None
-    start += len(sought) + (len(_BETWEEN) if start else 0)
-    end = word.find(_BETWEEN, start)
-    return word[start : end if end >= 0 else len(word)]
+    first, later = _heads(name)
+    _, found, rest = word.partition(later)
+    if not found:
+        if not word.startswith(first):
+            return None
+        rest = word[len(first) :]
+    return rest.partition(_BETWEEN)[0]
+
+
+@lru_cache(maxsize=256)
+def _heads(name: str) -> tuple[str, str]:
+    """What stands in a word before a number of that name: where it is the first, and where it is not."""
+    return f"{name}{_IS}", f"{_BETWEEN}{name}{_IS}"
 
 
 def called(word: str, name: str) -> AppNumber | None:

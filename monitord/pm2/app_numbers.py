@@ -21,9 +21,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from msgspec import Raw, UnsetType, json
@@ -53,59 +52,61 @@ _NUMERIC: Final = frozenset({int, float})  # a bool is none
 
 
 class Layout:
-    """How PM2 writes an app whose numbers alone change: a pattern of all else, with a group for each number.
+    """How PM2 writes an app whose numbers alone change: `match` finds all else as it is, with a group for each number.
 
     `bare` are the groups of those that PM2 writes without quotes.
     """
 
-    __slots__ = ("__weakref__", "bare", "pattern")
+    __slots__ = ("__weakref__", "bare", "match")
 
     def __init__(self, between: Sequence[bytes]) -> None:
         """A layout with a number between each two of these."""
-        self.pattern = re.compile((b"(" + _NUMBER + b")").join(map(re.escape, between)))
+        pattern = re.compile((b"(" + _NUMBER + b")").join(map(re.escape, between)))
+        self.match = cast("Callable[[Raw], re.Match[bytes] | None]", pattern.fullmatch)  # it takes any buffer
         self.bare = frozenset(place for place, one in enumerate(between[:-1]) if not one.endswith(b'"'))
 
 
-@dataclass(slots=True)
-class Numbers:
-    """What an app reports: in which form, and its numbers as they are written.
+class KnownNumbers(NamedTuple):
+    """What is known of how an app reports: in which form, and how PM2 writes it (None: not yet, or not at all).
 
-    `layout` is how PM2 writes it, where that is known; `between` is the hash of what stands between the numbers.
+    `between` is the hash of what stands between the numbers.
     """
 
     form: WordForm
-    values: tuple[bytes, ...]
-    layout: Layout | None = field(default=None, compare=False)
-    between: int = field(default=0, compare=False)
+    layout: Layout | None = None
+    between: int = 0
 
 
+Values = tuple[bytes, ...]
+_NONE: Final[tuple[None, Values]] = (None, ())
 # Those that are in use, by what stands between the numbers.
 _layouts: Final[WeakValueDictionary[tuple[bytes, ...], Layout]] = WeakValueDictionary()
 
 
-def read(raw: Raw, known: Numbers | None = None) -> Numbers | None:
-    """The numbers that an app reports, at most 16: PM2's own figures first where it reports more; None: no number.
+def read(raw: Raw | None, known: KnownNumbers | None = None) -> tuple[KnownNumbers | None, Values]:
+    """The numbers that an app reports, at most 16: PM2's own figures first where it reports more.
 
-    `raw` is PM2's own JSON, and `known` are the numbers of the list before: nearly always PM2 writes the same but for
-    the numbers, which are then taken out of it, and nothing is decoded.
+    `raw` is PM2's own JSON (None: nothing), and `known` is what the list before has shown: nearly always PM2 writes the
+    same but for the numbers, which are then taken out of it, and nothing is decoded.
     """
-    layout = None if known is None else known.layout
-    if known is not None and layout is not None and (found := layout.pattern.fullmatch(memoryview(raw))) is not None:
-        values = found.groups()
-        return Numbers(known.form, _as_decoded(values, layout.bare) if layout.bare else values, layout, known.between)
+    if raw is None:
+        return _NONE
+    if known is not None and (layout := known.layout) is not None and (found := layout.match(raw)) is not None:
+        return known, _as_decoded(found.groups(), layout.bare) if layout.bare else found.groups()
     entries = monitor_data.numbers(raw)
     numbers = _read(entries) if entries else None
-    if numbers is None or entries is None or len(numbers.values) != len(entries):
-        return numbers
-    if (between := _between(bytes(memoryview(raw)), len(entries))) is not None:
-        numbers.between = hash(between)
-        # What is another in each list is never the same again.
-        if known is not None and known.between == numbers.between:
-            numbers.layout = _layout(between, list(entries))
-    return numbers
+    if numbers is None or entries is None:
+        return _NONE
+    form, values = numbers
+    if len(values) != len(entries) or (between := _between(bytes(memoryview(raw)), len(values))) is None:
+        return KnownNumbers(form), values
+    hashed = hash(between)
+    # What is another in each list is never the same again.
+    is_same = known is not None and known.between == hashed
+    return KnownNumbers(form, _layout(between, list(entries)) if is_same else None, hashed), values
 
 
-def _as_decoded(values: tuple[bytes, ...], bare: Collection[int]) -> tuple[bytes, ...]:
+def _as_decoded(values: Values, bare: Collection[int]) -> Values:
     """The numbers, those without quotes as they are written once they have been decoded."""
     return tuple(repr(json.decode(value)).encode() if place in bare else value for place, value in enumerate(values))
 
@@ -136,7 +137,7 @@ def _layout(between: tuple[bytes, ...], names: Sequence[str]) -> Layout | None:
     return layout
 
 
-def _read(entries: Mapping[str, Number]) -> Numbers | None:
+def _read(entries: Mapping[str, Number]) -> tuple[WordForm, Values] | None:
     if len(entries) > MOST_PER_APP:
         known = [(name, entries[name]) for name in KNOWN if name in entries]
         entries = dict((*known, *list(entries.items())[:_MOST_READ]))
@@ -150,7 +151,7 @@ def _read(entries: Mapping[str, Number]) -> Numbers | None:
     if not found:
         return None
     values, units = zip(*found.values(), strict=True)
-    return Numbers(_form(tuple(found), units), tuple(value.encode() for value in values))
+    return _form(tuple(found), units), tuple(value.encode() for value in values)
 
 
 @lru_cache(maxsize=256)
@@ -201,17 +202,26 @@ def heap_limit(options: Raw | UnsetType) -> int | None:
     return int(limits[-1]) * _MIB or None if limits else None
 
 
-def words(apps: Sequence[Numbers | None], wanted: Callable[[int], Collection[str]] = lambda _: ()) -> Sequence[str]:
+def words(
+    apps: Sequence[tuple[WordForm | None, Values]], wanted: Callable[[int], tuple[str, ...]] = lambda _: ()
+) -> Sequence[str]:
     """The numbers of all apps, of each as one word. Where there are too many in all, each app keeps its first few.
 
     `wanted` are the numbers of an app, by its place, that are kept before all others.
     """
-    apps_by_count = Counter([0 if one is None else len(one.values) for one in apps])
+    apps_by_count = Counter([len(values) for _, values in apps])
     most = MOST_PER_APP
     while most > 1 and sum(min(most, one) * apps for one, apps in apps_by_count.items()) > MOST_IN_ALL:
         most -= 1
-    if most == MOST_PER_APP:
-        return ["" if one is None else one.form.word(one.values, most) for one in apps]
-    return [
-        "" if one is None else one.form.word(one.values, most, tuple(wanted(place))) for place, one in enumerate(apps)
-    ]
+    found = []
+    before: tuple[object, object] = (None, None)
+    for place, (form, values) in enumerate(apps):
+        if form is None:
+            found.append("")
+            continue
+        first = wanted(place) if most < MOST_PER_APP else ()
+        if form is not before[0] or first is not before[1]:
+            before = form, first
+            template, pick = form.template(most, first)
+        found.append((template % pick(values)).decode())
+    return found

@@ -5,9 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from msgspec import Raw
-
-from monitord.core.copying import with_these
+from monitord.core.app_numbers import WordForm
+from monitord.core.copying import replace, with_these
 from monitord.core.names import distinct
 
 from . import Pm2Error, app_numbers, monitor_data, wire
@@ -71,7 +70,8 @@ class ListedProcess:
         may_end: PM2 leaves it stopped after the exit code it has, or 0 where it has none (stop_exit_codes).
         out_log_path: where PM2 writes its stdout.
         err_log_path: where PM2 writes its stderr.
-        numbers: what the app reports; None without instrumentation.
+        numbers: what the app reports; none without instrumentation.
+        numbers_form: under which names, and in which units.
         heap_limit_bytes: the most heap that Node may use (--max-old-space-size); None where it has no limit.
         made: what was made of it, kept by whoever made it for as long as only what it uses and reports changes.
     """
@@ -101,26 +101,27 @@ class ListedProcess:
     may_end: bool
     out_log_path: str | None
     err_log_path: str | None
-    numbers: app_numbers.Numbers | None = None
+    numbers: app_numbers.Values = ()
+    numbers_form: WordForm | None = None
     heap_limit_bytes: int | None = None
     made: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
-_used: Final = with_these(ListedProcess, "memory_bytes", "cpu_percent", "numbers")
+_used: Final = with_these(ListedProcess, "memory_bytes", "cpu_percent", "numbers", "numbers_form")
 
 
 @dataclass(slots=True)
 class _Kept:
     """One process as it was in the last list: what PM2 told of it, but for what it uses and reports, and what that is.
 
-    PM2 tells the same of nearly each process in nearly each list. `numbers` are what it reported last.
+    PM2 tells the same of nearly each process in nearly each list. `numbers` is what is known of those that it reports.
     """
 
     name: object
     pid: object
     environment: monitor_data.Environment
     process: ListedProcess
-    numbers: app_numbers.Numbers | None
+    numbers: app_numbers.KnownNumbers | None
 
 
 class ProcessLists:
@@ -142,7 +143,7 @@ class ProcessLists:
         kept: dict[int, _Kept] = {}
         found = []
         for entry in entries:
-            numbers = monitor_data.taken_numbers(entry.pm2_env)
+            raw = monitor_data.taken_numbers(entry.pm2_env)
             pm_id = entry.pm_id
             known = before.get(pm_id) if pm_id.__class__ is int else None
             if (
@@ -153,29 +154,27 @@ class ProcessLists:
             ):
                 process = known.process
                 kept[process.pm_id] = known
-                memory, cpu, known.numbers = _usage(entry, process.status, numbers, known.numbers)
-                found.append(_used(process, memory, cpu, known.numbers))
-            elif (new := _process(entry, numbers)) is not None:
+                memory, cpu = _usage(entry, process.status)
+                numbers, values = app_numbers.read(raw if process.status in _BEGUN else None, known.numbers)
+                known.numbers = numbers
+                found.append(_used(process, memory, cpu, values, None if numbers is None else numbers.form))
+            elif (new := _process(entry)) is not None:
+                numbers, values = app_numbers.read(raw if new.status in _BEGUN else None)
+                new = replace(new, numbers=values, numbers_form=None if numbers is None else numbers.form)
                 found.append(new)
                 if (environment := monitor_data.without_views(entry.pm2_env)) is not None:
-                    kept[new.pm_id] = _Kept(entry.name, entry.pid, environment, new, new.numbers)
+                    kept[new.pm_id] = _Kept(entry.name, entry.pid, environment, new, numbers)
         self._kept = kept
         return tuple(found)
 
 
-def _usage(
-    entry: monitor_data.Entry,
-    status: str,
-    numbers: Raw | None,
-    before: app_numbers.Numbers | None = None,
-) -> tuple[int | None, float | None, app_numbers.Numbers | None]:
-    """The memory and the CPU that a process uses, and the numbers that it reports (`before`: in the list before)."""
+def _usage(entry: monitor_data.Entry, status: str) -> tuple[int | None, float | None]:
+    """The memory and the CPU that a process uses."""
     memory = _positive(entry.monit.memory) if status == "online" else None
-    cpu = _number(entry.monit.cpu) if memory is not None else None
-    return memory, cpu, app_numbers.read(numbers, before) if numbers and status in _BEGUN else None
+    return memory, _number(entry.monit.cpu) if memory is not None else None
 
 
-def _process(entry: monitor_data.Entry, numbers: Raw | None) -> ListedProcess | None:
+def _process(entry: monitor_data.Entry) -> ListedProcess | None:
     env = entry.pm2_env
     name = text(entry.name) or text(env.name)
     if name is None:
@@ -185,7 +184,7 @@ def _process(entry: monitor_data.Entry, numbers: Raw | None) -> ListedProcess | 
         raise Pm2Error("protocol", "PM2 listed a process without an id")
 
     status = text(env.status) or "unknown"
-    memory, cpu, reported = _usage(entry, status, numbers)
+    memory, cpu = _usage(entry, status)
     begun = status in _BEGUN
     last_started_at = epoch_seconds(env.pm_uptime)
     return ListedProcess(
@@ -214,7 +213,6 @@ def _process(entry: monitor_data.Entry, numbers: Raw | None) -> ListedProcess | 
         may_end=env.stop_exit_codes is not None and _may_end(env),
         out_log_path=_path(env.pm_out_log_path),
         err_log_path=_path(env.pm_err_log_path),
-        numbers=reported,
         heap_limit_bytes=app_numbers.heap_limit(env.node_args) or app_numbers.heap_limit(env.node_options),
     )
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from .base import Measured, Request
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is PM2's and not the runner's
 
 _MAX_PID_BYTES = 20
+_MOST_NAMES = 10_000
 
 
 class Pm2Probe:
@@ -39,7 +41,8 @@ class Pm2Probe:
         self._home = home
         self._client = client.Pm2Client(home)
         self._own_pids = own_pids
-        self._error_lines, self._limited = error_lines, limited
+        self._error_lines = error_lines
+        self._wanted = lru_cache(maxsize=_MOST_NAMES)(lambda name: tuple(limited(name)))
 
     async def measure(self, request: Request) -> Measured:
         """PM2's list, over one connection that is kept between readings.
@@ -53,7 +56,8 @@ class Pm2Probe:
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
         words = app_numbers.words(
-            [process.numbers for process in processes], lambda place: self._limited(processes[place].name)
+            [(process.numbers_form, process.numbers) for process in processes],
+            lambda place: self._wanted(processes[place].name),
         )
         for process, word in zip(processes, words, strict=True):
             samples += _service(process, word, own)

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from bench.apps import reply
 from monitord.core import app_numbers as core
+from monitord.core.app_numbers import WordForm
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation, Reading
 from monitord.core.orders import StandingOrders
@@ -46,7 +47,7 @@ def listed(told: object, **env: object) -> process_list.ListedProcess:
 
 
 def word_of(process: process_list.ListedProcess) -> str:
-    (word,) = app_numbers.words([process.numbers])
+    (word,) = app_numbers.words([(process.numbers_form, process.numbers)])
     return word
 
 
@@ -107,8 +108,14 @@ def test_a_name_with_what_stands_between_numbers_in_it_is_one_name() -> None:
     assert all(name.isprintable() for name in found)
 
 
-def reported(**told: object) -> app_numbers.Numbers | None:
-    return app_numbers.read(Raw(json.dumps(told, separators=(",", ":")).encode()))
+def reported(**told: object) -> tuple[WordForm | None, app_numbers.Values]:
+    return formed(app_numbers.read(Raw(json.dumps(told, separators=(",", ":")).encode())))
+
+
+def formed(
+    numbers: tuple[app_numbers.KnownNumbers | None, app_numbers.Values],
+) -> tuple[WordForm | None, app_numbers.Values]:
+    return None if numbers[0] is None else numbers[0].form, numbers[1]
 
 
 def test_too_many_numbers_in_all_leave_each_app_its_first() -> None:
@@ -147,9 +154,9 @@ def test_numbers_are_read_as_if_the_list_were_the_first(
             for (name, _), value in zip(told, values, strict=False)
         ]
         raw = Raw(f"{{{','.join(parts)}}}".encode())
-        known, first = app_numbers.read(raw, known), app_numbers.read(raw)
-        assert known == first
-        assert app_numbers.words([known]) == app_numbers.words([first])
+        found, first = app_numbers.read(raw, known), app_numbers.read(raw)
+        assert app_numbers.words([formed(found)]) == app_numbers.words([formed(first)])
+        known = found[0]
 
 
 def test_of_an_app_that_reports_other_numbers_only_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,13 +178,13 @@ def test_of_an_app_that_reports_other_numbers_only_nothing_is_decoded(monkeypatc
 
 
 def test_no_more_than_so_many_layouts_are_known_at_once() -> None:
-    known: dict[int, app_numbers.Numbers | None] = {}
+    read: dict[int, tuple[app_numbers.KnownNumbers | None, app_numbers.Values]] = {}
     for turn in range(3):
         for app in range(app_numbers._MOST_LAYOUTS + 9):
             raw = Raw(f'{{"of {app}":{{"value":"{turn}.5"}}}}'.encode())
-            known[app] = app_numbers.read(raw, known.get(app))
+            read[app] = app_numbers.read(raw, read[app][0] if app in read else None)
     assert len(app_numbers._layouts) <= app_numbers._MOST_LAYOUTS
-    assert app_numbers.words(list(known.values())) == [f"of {app}: 2.5" for app in known]
+    assert app_numbers.words([formed(one) for one in read.values()]) == [f"of {app}: 2.5" for app in read]
 
 
 @pytest.mark.parametrize("told", [{}, None, [], "x", {"a": 1}, {"a": [SECRET]}, {"value": SECRET}])

@@ -45,7 +45,7 @@ def listed(processes: list[tuple[int, dict[str, Any], int]]) -> bytearray:
 
 
 def samples(found: tuple[process_list.ListedProcess, ...]) -> list[object]:
-    words = app_numbers.words([process.numbers for process in found])
+    words = app_numbers.words([(process.numbers_form, process.numbers) for process in found])
     return [
         s for process, word in zip(found, words, strict=True) for s in probe._service(process, word, frozenset({2}))
     ]

@@ -85,7 +85,7 @@ def update_told(history: History, now: float, orders: StandingOrders) -> History
             if not limited.missable:
                 continue
             measure = measures.get(limited.key)
-            if measure is not None and not all(_began_after(each, measure.since) for each in one.lives.values()):
+            if measure is not None and _ran_at(one.lives, measure.since):
                 known.discard(limited.key)
             elif _numbers(limited.name, one.lives):
                 known.discard(limited.key)
@@ -97,8 +97,8 @@ def update_told(history: History, now: float, orders: StandingOrders) -> History
     )
 
 
-def _began_after(process: Process, moment: float) -> bool:
-    return process.started_at is None or process.started_at > moment
+def _ran_at(processes: Mapping[str, Process], moment: float) -> bool:
+    return any(process.started_at is not None and process.started_at <= moment for process in processes.values())
 
 
 def _numbers(name: str, processes: Mapping[str, Process]) -> list[AppNumber]:
@@ -214,8 +214,13 @@ def app_number(observation: Observation, history: History, orders: StandingOrder
 def _is_within(service: str, processes: Mapping[str, Process], orders: StandingOrders) -> bool:
     """Whether each number of a service that has limits is told, and within them: nearly always."""
     for limited in _limited(orders, service):
-        numbers = _numbers(limited.name, processes)
-        if not numbers or any(_severity(number.value, limited.limits) is not None for number in numbers):
+        is_told = False
+        for process in processes.values():
+            if process.app and process.state == "online" and (number := called(process.app, limited.name)) is not None:
+                if _severity(number.value, limited.limits) is not None:
+                    return False
+                is_told = True
+        if not is_told:
             return False
     return True
 
