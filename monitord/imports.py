@@ -17,17 +17,17 @@ from types import ModuleType
 _running = threading.RLock()
 
 
-class _DeferredPackage(ModuleType):
-    """A package whose `__init__` runs once it is asked for something it does not have yet; then it is as any other."""
+class _DeferredModule(ModuleType):
+    """A module that runs once it is asked for something it does not have yet; then it is as any other."""
 
     def __getattr__(self, name: str) -> object:
         with _running:
-            if type(self) is _DeferredPackage:
+            if type(self) is _DeferredModule:
                 self.__class__ = ModuleType  # type: ignore[assignment]
                 try:
                     _execute(self)
                 except BaseException:
-                    self.__class__ = _DeferredPackage
+                    self.__class__ = _DeferredModule
                     raise
         return getattr(self, name)
 
@@ -51,6 +51,16 @@ def import_parts(*parts: str) -> None:
                 del sys.modules[name]
     for part in parts:
         importlib.import_module(part.partition(":")[0])
+
+
+def defer(*modules: str) -> None:
+    """Have modules, where nothing has imported them yet, run when something asks them for what they have.
+
+    For those that a library imports for something that is never done here.
+    """
+    for name in modules:
+        if name not in sys.modules:
+            _defer(name)
 
 
 @contextmanager
@@ -85,7 +95,7 @@ def _defer(name: str) -> None:
     if spec is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     package = importlib.util.module_from_spec(spec)
-    package.__class__ = _DeferredPackage
+    package.__class__ = _DeferredModule
     sys.modules[name] = package
     if parent:
         setattr(sys.modules[parent], last, package)

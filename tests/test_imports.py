@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.imports import import_parts, without
+from monitord.imports import defer, import_parts, without
 
 FILES = {
     "library/__init__.py": "from library.client import Client\nfrom library.parts import parser\nversion = 3\n",
@@ -95,3 +95,22 @@ def test_what_is_in_use_already_is_not_taken_away() -> None:
     with without("optional"):
         assert importlib.import_module("optional") is optional
     assert sys.modules["optional"] is optional
+
+
+def test_a_module_that_is_deferred_runs_when_it_is_asked_for_something(installed: None) -> None:
+    defer("greedy")
+    greedy = importlib.import_module("greedy")
+    assert "optional" not in sys.modules
+    assert greedy.optional.__name__ == "optional"
+    assert "optional" in sys.modules
+
+
+def test_one_that_is_in_use_already_is_not_deferred(installed: None) -> None:
+    greedy = importlib.import_module("greedy")
+    defer("greedy")
+    assert sys.modules["greedy"] is greedy
+
+
+def test_one_that_is_not_there_cannot_be_deferred() -> None:
+    with pytest.raises(ModuleNotFoundError, match="'nowhere'"):
+        defer("nowhere")

@@ -238,4 +238,4 @@ def _is_hour(stamp: str) -> bool:
 
 
 def _begin(stamp: str) -> datetime:
-    return datetime.strptime(stamp, _STAMP if _is_hour(stamp) else _FINE_STAMP).replace(tzinfo=UTC)
+    return datetime.fromisoformat(stamp).replace(tzinfo=UTC)  # both: strptime is a module of its own

@@ -35,7 +35,8 @@ OPTIONAL = (
     *("xxhash", "zstandard"),
 )
 NEVER = (
-    *("click", "prometheus_client", "redis.asyncio.client", "redis.client", "redis.cluster", "redis.commands"),
+    *("click", "html.entities", "prometheus_client", "socketserver"),
+    *("redis.asyncio.client", "redis.client", "redis.cluster", "redis.commands"),
     *("difflib", "pydantic.v1", "pydantic_settings.sources.providers.yaml.yaml", "requests", "tkinter", "unittest"),
     *("monitord.demo", "monitord.discovery", "monitord.testing", "uvicorn.main", "uvicorn.supervisors"),
     # A process of its own reads the settings, at the start and at each SIGHUP.
