@@ -6,7 +6,7 @@ What could not be measured is None, never 0.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from functools import partial
@@ -243,8 +243,14 @@ def _field_names(kind: object) -> tuple[str, ...] | None:
 
 def _alerts(book: Mapping[str, Alert], state: Literal["firing", "suppressed"]) -> tuple[AlertStatus, ...]:
     chosen = [alert for alert in book.values() if alert.state == state]
-    ordered = sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))
-    return tuple(alert_status(alert, _cause_of(alert, book) if state == "suppressed" else "") for alert in ordered)
+    return tuple(
+        alert_status(alert, _cause_of(alert, book) if state == "suppressed" else "") for alert in worst_first(chosen)
+    )
+
+
+def worst_first(alerts: Iterable[Alert]) -> list[Alert]:
+    """In the order in which alerts are shown: of one severity the oldest first."""
+    return sorted(alerts, key=lambda alert: (-RANK[alert.severity], alert.since, alert.rule, alert.subject))
 
 
 def _cause_of(alert: Alert, book: Mapping[str, Alert]) -> str:

@@ -63,7 +63,6 @@ CYCLE_JOB: Final = "cycle"
 VERDICT_JOB: Final = "verdict"
 # The window of a scheduled verdict: overnight.
 VERDICT_SPAN: Final = timedelta(hours=12)
-SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 Loader = Callable[[], Settings]
 # Leaves the settings' origin in the state directory, for commands that are run from elsewhere.
@@ -124,7 +123,7 @@ class Daemon:
         self._probes = self._build(self._settings, orders)
         configured = channels(self._settings)
         self._take_lock()
-        hearing = SignalHandlers(SIGNALS, self._heard)
+        hearing = SignalHandlers(self._heard)
         self._ipc.attach(
             on_shutdown=lambda: self._ask_stop("PM2 asked for it"),
             on_orphaned=self._orphaned,

@@ -13,6 +13,7 @@ from typing import Final
 
 from monitord.probes.base import PING_SECONDS, PingedProbe, answers
 
+# Between two pings.
 EVERY_SECONDS: Final = 4.0
 # Cycles that are no further apart ask often enough.
 SHORT_SECONDS: Final = 10.0
@@ -23,12 +24,10 @@ class Keepalives:
 
     Args:
         heard: takes a sign: the probe's name, and a sentence without its full stop.
-        every: seconds between pings.
     """
 
-    def __init__(self, heard: Callable[[str, str], None], every: float = EVERY_SECONDS) -> None:
+    def __init__(self, heard: Callable[[str, str], None]) -> None:
         self._heard = heard
-        self._every = every
         self._task: asyncio.Task[None] | None = None
 
     def start(self, probes: Sequence[PingedProbe], cycle_seconds: float) -> None:
@@ -53,7 +52,7 @@ class Keepalives:
 
     async def _go_on(self, probes: Sequence[PingedProbe]) -> None:
         while True:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(EVERY_SECONDS)
             await asyncio.gather(*map(self._ask, probes))
 
     async def _ask(self, probe: PingedProbe) -> None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
+
+SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
 class SignalHandlers:
-    """Calls back on the running loop for each signal of a set, until `close`; from then on they are ignored.
+    """Calls back on the running loop for each signal of SIGNALS, until `close`; from then on they are ignored.
 
     Not by the loop's own way: as a loop ends, it gives its signals back to the system, and a late one would kill a
     process that has stopped in good order. The interpreter writes each signal's number into a socket, whichever thread
     the system hands the signal to; a handler alone would wait until the main thread happens to wake up.
     """
 
-    def __init__(self, numbers: Iterable[signal.Signals], heard: Callable[[signal.Signals], None]) -> None:
+    def __init__(self, heard: Callable[[signal.Signals], None]) -> None:
         """Handle them from now on. Only in the main thread."""
-        self._numbers = frozenset(numbers)
         self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._reader, self._writer = socket.socketpair()
@@ -27,18 +29,18 @@ class SignalHandlers:
             end.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._loop.add_reader(self._reader, self._read)
-        for number in self._numbers:
+        for number in SIGNALS:
             signal.signal(number, lambda *_: None)
 
     def _read(self) -> None:
         with suppress(BlockingIOError):
             for byte in self._reader.recv(4096):
-                if byte in self._numbers:
+                if byte in SIGNALS:
                     self._heard(signal.Signals(byte))
 
     def close(self) -> None:
         """Ignore the signals from here on."""
-        for number in self._numbers:
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         self._loop.remove_reader(self._reader)

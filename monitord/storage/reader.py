@@ -1,6 +1,7 @@
 """What others may read of the snapshot while the daemon writes it: the state, the history, the edges. Writes nothing.
 
-Damage is never passed over: a report without what could not be read would be another report.
+Damage is never passed over: a report without what could not be read would be another report. Each function that is
+given a directory raises UnusableSnapshot where there is a file and it, or a part of what was asked for, cannot be read.
 """
 
 from __future__ import annotations
@@ -75,11 +76,7 @@ class Snapshot:
 
 
 def read_snapshot(directory: Path) -> Snapshot | None:
-    """What the daemon on `directory` last saved, without writing anything; None where there is nothing.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
-    """
+    """What the daemon on `directory` last saved, without writing anything; None where there is nothing."""
     with opened(directory, "snapshot") as connection:
         if connection is None:
             return None
@@ -94,9 +91,6 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
     """The recorded observations from `since` on (from up to an hour or so before: frames rest on one another).
 
     Nothing comes where nothing is recorded.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
     """
     with opened(directory, "history", _WITH_FRAMES) as connection:
         if connection is None:
@@ -111,11 +105,7 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
 
 
 def recorded_span(directory: Path) -> tuple[datetime, datetime] | None:
-    """The first and the last moment of the history; None where nothing is recorded.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
-    """
+    """The first and the last moment of the history; None where nothing is recorded."""
     with opened(directory, "history", _WITH_FRAMES) as connection:
         if connection is None:
             return None
@@ -134,9 +124,6 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
 
     So whoever pairs a firing with its end finds the firing of an alert that began before: of each alert that is
     seen from `since` on, or that the saved state still holds.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read, or one edge in it.
     """
     with opened(directory, "record of alerts") as connection:
         if connection is None:
@@ -152,11 +139,7 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
 
 
 def read_incidents(directory: Path, since: datetime, living: Collection[Alert] | None = None) -> tuple[Incident, ...]:
-    """The incidents that lived since then; `living` are the alerts of the last cycle, None for those that were saved.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
-    """
+    """The incidents that lived since then; `living` are the alerts of the last cycle (None: those that were saved)."""
     if living is None:
         snapshot = read_snapshot(directory)
         living = () if snapshot is None else snapshot.state.alerts.values()

@@ -72,112 +72,59 @@ class PublishedCycle:
 
 
 class WebBackend(Protocol):
-    """monitord, as far as the page is concerned. Everything here must be called from the event loop."""
+    """monitord, as far as the page is concerned. Everything here must be called from the event loop.
+
+    Whatever is awaited raises BackendUnavailable where it cannot be had, or kept, now.
+    """
 
     @property
     def settings(self) -> Settings:
         """The settings in force."""
-        ...
 
     @property
     def seen(self) -> PublishedCycle | None:
         """The last cycle; None before the first."""
-        ...
 
     @property
     def whole_age_seconds(self) -> float | None:
         """How long ago the last whole cycle ended; None before the first."""
-        ...
 
     @property
     def silences(self) -> Sequence[Silence]:
         """What is quiet on purpose, over or not."""
-        ...
 
     def ask_check(self) -> None:
         """Ask for a full check now, with trigger `http`."""
-        ...
 
     async def leave(self, command: Command) -> None:
-        """Leave a command for monitord, which acts on it at once.
-
-        Raises:
-            BackendUnavailable: it could not be left.
-        """
-        ...
+        """Leave a command for monitord, which acts on it at once."""
 
     async def ack_standing(self, token: str) -> tuple[Standing, str]:
-        """What a token that acknowledges is worth now, and its alert's id ("" where it is none of monitord's).
-
-        Raises:
-            BackendUnavailable: nobody can tell.
-        """
-        ...
+        """What a token that acknowledges is worth now, and its alert's id ("" where it is none of monitord's)."""
 
     async def use_ack(self, token: str) -> None:
-        """Keep that a genuine token was used.
-
-        Raises:
-            BackendUnavailable: it could not be kept.
-        """
-        ...
+        """Keep that a genuine token was used."""
 
     async def report_job(self, job: str, report: Literal["start", "success", "failure"], code: int | None) -> bool:
-        """Keep what a job reports now, on the disk before this returns. False where no check of that name waits for it.
-
-        Raises:
-            BackendUnavailable: it could not be kept.
-        """
-        ...
+        """Keep what a job reports now, on the disk before this returns. False where no check of the name waits for it."""
 
     async def night(self, back: timedelta) -> Report:
-        """What is recorded of the time since, or of as much of it as there is. Asks no server.
-
-        Raises:
-            BackendUnavailable: the record cannot be read now.
-        """
-        ...
+        """What is recorded of the time since, or of as much of it as there is. Asks no server."""
 
     async def report(self, back: timedelta) -> Report:
-        """The whole report, with the recap that only the database can give.
-
-        Raises:
-            BackendUnavailable: the record cannot be read now.
-        """
-        ...
+        """The whole report, with the recap that only the database can give."""
 
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
-        """The incidents that lived since then, in the order of their first signs.
-
-        Raises:
-            BackendUnavailable: the record cannot be read now.
-        """
-        ...
+        """The incidents that lived since then, in the order of their first signs."""
 
     async def last_day(self) -> KeptWindow:
-        """What the roll-ups hold of the last 24 h, the hour that runs among them.
-
-        Raises:
-            BackendUnavailable: the record cannot be read now.
-        """
-        ...
+        """What the roll-ups hold of the last 24 h, the hour that runs among them."""
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Do what takes longer than the loop should wait, on the thread that reads the record.
-
-        Raises:
-            BackendUnavailable: it took too long.
-        """
-        ...
+        """Do what takes longer than the loop should wait, on the thread that reads the record."""
 
     async def metrics(self) -> tuple[bytes, str]:
-        """The last report for Prometheus and its content type.
-
-        Raises:
-            BackendUnavailable: there is no report yet.
-        """
-        ...
+        """The last report for Prometheus and its content type."""
 
     def fault(self, what: str, error: BaseException) -> None:
         """Say in the log that something of the page's own failed."""
-        ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -13,17 +12,15 @@ from markupsafe import Markup
 from monitord.config.settings import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Member, Plot, Style
-from monitord.core.model import RANK, Alert, Severity, Silence
+from monitord.core.model import Alert, Severity, Silence
 from monitord.core.report.model import KeptWindow, Report
+from monitord.core.status import worst_first
 from monitord.core.subjects.base import Subject
 from monitord.reporting.sections import confirmed
 from monitord.reporting.status import stale_after
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
-from monitord.web.params import RANGES
-
-# Of so long the plots are where nobody asks for another time range.
-NIGHT: Final = timedelta(hours=12)
+from monitord.web.params import NIGHT, RANGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +73,7 @@ class PageContext:
 
     def alerts(self, state: str) -> list[Alert]:
         """The alerts in one state, the worst and oldest first."""
-        chosen = [alert for alert in self.seen.decision.state.alerts.values() if alert.state == state]
-        return sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))
+        return worst_first(alert for alert in self.seen.decision.state.alerts.values() if alert.state == state)
 
     def severity(self, subject: Subject, member: str) -> Severity | None:
         """The worst that is confirmed of a member: what another alert explains is no better for it."""

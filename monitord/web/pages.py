@@ -20,7 +20,7 @@ from monitord.web import alerts, params, services
 from monitord.web.api import the_seen
 from monitord.web.async_cache import CacheEntry, value_of
 from monitord.web.auth import TokenAuth
-from monitord.web.context import NIGHT, PageContext
+from monitord.web.context import PageContext
 from monitord.web.overview import overview
 from monitord.web.records import ALL_KEPT, INCIDENTS, Busy, Records, now
 from monitord.web.rendering import Frame, rendered
@@ -81,7 +81,7 @@ class PageViews:
 
     async def overview(self, request: Request) -> Response:
         """Monitord at a glance."""
-        view = await self.view(request, params.plotted(request.query_params.get("since"), NIGHT))
+        view = await self.view(request, params.plotted(request.query_params.get("since")))
         done = done_of(request)
         if not done and (shared := self._shared.get(view)) is not None:
             return HTMLResponse(shared)
@@ -94,7 +94,7 @@ class PageViews:
     async def service(self, request: Request) -> Response:
         """One service over the last hours."""
         name = request.path_params["name"]
-        view = await self.view(request, params.plotted(request.query_params.get("since"), NIGHT))
+        view = await self.view(request, params.plotted(request.query_params.get("since")))
         page = value_of(view.night)
         recorded = () if page is None else page.night.of(SERVICE_REPORTS)
         if name not in view.seen.report.of(SERVICES) and all(one.name != name for one in recorded):
@@ -140,7 +140,7 @@ class PageViews:
 
         return await self.records.source.aside(drawn)
 
-    async def view(self, request: Request, span: timedelta = NIGHT) -> PageContext:
+    async def view(self, request: Request, span: timedelta = params.NIGHT) -> PageContext:
         """Everything a page may show, as of now; its plots of the time range `span`.
 
         Raises:

@@ -11,6 +11,7 @@ from monitord.core.alerting import commands
 from monitord.core.model import Command
 
 LONGEST_BACK: Final = timedelta(hours=48)
+NIGHT: Final = timedelta(hours=12)
 # The time ranges that the plots are drawn of.
 RANGES: Final[dict[str, timedelta]] = {f"{hours}h": timedelta(hours=hours) for hours in (1, 6, 12, 24, 48)}
 FIELDS: Final = ("subject", "rule", "for", "every", "reason")
@@ -45,14 +46,14 @@ def back(text: str | None, default: timedelta) -> timedelta:
     return found
 
 
-def plotted(text: str | None, default: timedelta) -> timedelta:
-    """The time range of the plots: one of those that are offered.
+def plotted(text: str | None) -> timedelta:
+    """The time range of the plots: one of those that are offered, NIGHT where nobody asks for one.
 
     Raises:
         ParameterError: it is none of them.
     """
     if not text:
-        return default
+        return NIGHT
     if text not in RANGES:
         raise ParameterError(f"since: {text[: _LONGEST['for']]!r} is none of {', '.join(RANGES)}.")
     return RANGES[text]

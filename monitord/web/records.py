@@ -17,7 +17,8 @@ from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.reporting.charts.downsample import thinned
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
-from monitord.web.context import NIGHT, RenderedPage
+from monitord.web.context import RenderedPage
+from monitord.web.params import NIGHT
 from monitord.web.sse import Hub
 
 T = TypeVar("T")
@@ -42,7 +43,10 @@ class Busy(Exception):  # noqa: N818 - it names a state
 
 
 class Records:
-    """Keeps what takes long to read, and notifies the open pages of what is new."""
+    """Keeps what takes long to read, and notifies the open pages of what is new.
+
+    What is read of a span raises Busy where too many others are being made.
+    """
 
     def __init__(self, source: WebBackend) -> None:
         self.source = source
@@ -80,11 +84,7 @@ class Records:
         return [self._day, *self._nights.values(), *self._incidents.values(), *self._reports.values()]
 
     async def night(self, wait: float = WAIT_SECONDS, back: timedelta = NIGHT) -> CacheEntry[RenderedPage] | None:
-        """The report of so long, and its small plots.
-
-        Raises:
-            Busy: too many others are being made.
-        """
+        """The report of so long, and its small plots."""
         return await self._nights.of(back).get(wait)
 
     async def day(self, wait: float = WAIT_SECONDS) -> CacheEntry[KeptWindow] | None:
@@ -94,19 +94,11 @@ class Records:
     async def incidents(
         self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
     ) -> CacheEntry[tuple[Incident, ...]] | None:
-        """The incidents of so long.
-
-        Raises:
-            Busy: too many others are being made.
-        """
+        """The incidents of so long."""
         return await self._incidents.of(back).get(wait)
 
     async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[Report] | None:
-        """The whole report of so long.
-
-        Raises:
-            Busy: too many others are being made.
-        """
+        """The whole report of so long."""
         return await self._reports.of(back).get(wait)
 
     async def _draw(self, back: timedelta) -> RenderedPage:

@@ -94,7 +94,6 @@ class Channel(Protocol):
         Raises:
             SendError: they were not accepted.
         """
-        ...
 
     async def close(self) -> None: ...
 
@@ -105,7 +104,6 @@ class DescribesChannel(Protocol):
 
     async def closes(self) -> bool:
         """Whether it does. SendError where that is not known."""
-        ...
 
 
 def receiver_of(address: str) -> str:
