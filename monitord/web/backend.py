@@ -106,7 +106,7 @@ class WebBackend(Protocol):
         """Keep that a genuine token was used."""
 
     async def report_job(self, job: str, report: Literal["start", "success", "failure"], code: int | None) -> bool:
-        """Keep what a job reports now, on the disk before this returns. False where no check of the name waits for it."""
+        """Keep what a job reports now, on the disk before this returns. False where no such check waits for it."""
 
     async def night(self, back: timedelta) -> Report:
         """What is recorded of the time since, or of as much of it as there is. Asks no server."""
