@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             note(f"{target} cannot be written: {error}")
             return MISTAKE
         note(f"{target} was written.")
-    for sentence in _notes(found):
+    for sentence in _notes(found, None if target is not None else TOML if arguments.toml else DOTENV):
         note(sentence)
     return code
 
@@ -131,8 +131,8 @@ async def _scan(settings: Settings, home: Path | None, arguments: argparse.Names
     return 0
 
 
-def _notes(found: Discovered) -> Iterator[str]:
-    """What a person does next, and what stands in the way."""
+def _notes(found: Discovered, missing: str | None) -> Iterator[str]:
+    """What a person does next, and what stands in the way; `missing` is the file that is still to be written."""
     for name, part in (("PM2", found.fleet), ("Postgres", found.database), ("Redis", found.queues)):
         if part is None:
             yield f"{name}: not scanned, as its address is not known."
@@ -142,4 +142,5 @@ def _notes(found: Discovered) -> Iterator[str]:
         yield f"PM2: {len(found.fleet.services)} services in {found.fleet.home}."
         if found.fleet.troubled:
             yield f"Now in trouble, and expected online all the same: {humanize.listed(list(found.fleet.troubled))}."
-    yield "Check it, add it to the .env where monitord is to run, and try it: monitord check"
+    added = f", add it to the {missing} where monitord is to run," if missing else ""
+    yield f"Check it{added} and try it: monitord check"

@@ -16,12 +16,19 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def as_toml(text: str) -> str:
-    """The settings of a `.env` by their sections; a comment stays above the setting that follows it."""
+    """The settings of a `.env` by their sections.
+
+    A comment stays above the setting that follows it; one with an empty line after it, below the setting before it.
+    """
     known = paths(settings_kind())
     sections: dict[str, list[str]] = {"": []}
     comments: list[str] = []
+    lines = sections[""]
     for line in text.splitlines():
         off = _OFF.fullmatch(line)
+        if not line and comments and "" not in comments:
+            lines += comments
+            comments = []
         if off is None and (not line or line.startswith("#")):
             comments.append(line)
             continue

@@ -62,6 +62,13 @@ def test_the_toml_says_the_same_as_the_env(tmp_path: Path) -> None:
     assert '# url = "redis://:...@h/0' in as_toml(text)
 
 
+def test_in_toml_a_comment_stays_in_the_section_that_it_is_about() -> None:
+    text = as_toml(
+        "# headline\n\nMONITORD_POSTGRES__TABLES=[]\n# Also there: a\n\n# The cache.\nMONITORD_REDIS__PREFIX=b\n"
+    )
+    assert text == '# headline\n\n[postgres]\n\ntables = []\n# Also there: a\n\n[redis]\n\n# The cache.\nprefix = "b"\n'
+
+
 def test_each_no_leaves_out_what_it_is_about_and_turns_it_off(tmp_path: Path) -> None:
     noes = ("Watch PM2", "  Watch the table orders", "  Watch the epochs", "Watch Redis", "Watch the disk of /data")
     kept = chosen(FOUND, lambda question, _: not question.startswith(noes))

@@ -199,6 +199,14 @@ def test_five_thousand_waiting_jobs_are_silent_and_one_more_is_a_warning() -> No
     night.resolved_once("redis_queue_backlog", QUEUE)
 
 
+def test_what_waits_in_a_paused_queue_is_not_blamed_on_its_worker() -> None:
+    night = Night()
+    night.queues[QUEUE].waiting, night.queues[QUEUE].is_paused = 5001, True
+    night.passes(minutes=1)
+    alert = night.fired_once("redis_queue_backlog", QUEUE)
+    assert alert.finding.recommendation.startswith(f"{QUEUE} is paused, so that no worker takes its jobs")
+
+
 def test_a_queue_that_only_rises_is_a_backlog_before_it_is_deep() -> None:
     night = Night()
     night.passes(minutes=10)

@@ -229,7 +229,8 @@ def _up_or_down(
         return ServiceEvent(name, "started", "operator", "online again")
     if was != are and not change.automatic:
         changed: Literal["started", "stopped"] = "started" if are > was else "stopped"
-        return ServiceEvent(name, changed, "operator", f"{are} of {len(new)} instances are online")
+        before = f"; there were {len(old)}" if len(old) != len(new) else ""
+        return ServiceEvent(name, changed, "operator", f"{are} of {len(new)} instances are online{before}")
     return None
 
 

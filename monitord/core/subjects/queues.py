@@ -16,6 +16,16 @@ from monitord.core.subjects.redis_status import STATUS, QueueStatus
 UNTOLD: Final = "nothing shows its jobs"
 
 
+def is_paused(observation: Observation, name: str) -> bool:
+    """Whether somebody has paused a queue, as far as its Redis says."""
+    return observation.readings["redis"].number("queue_is_paused", queue=name) == 1
+
+
+def resume(name: str) -> str:
+    """What to do about jobs that wait in a queue that is paused."""
+    return f"{name} is paused, so that no worker takes its jobs: find out who paused it, and resume it."
+
+
 def queue_failing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """More jobs failed for good within the window than the limit allows."""
     now, window = observation.now.timestamp(), orders.queue_window.total_seconds()
@@ -108,7 +118,11 @@ def queue_job_old(observation: Observation, history: History, orders: StandingOr
                 f"past the limit of {humanize.duration(limit)}."
             ),
             evidence={"waiting": reading.number("queue_waiting", queue=name)},
-            recommendation=f"Check the worker of {name}: is it alive, and are there enough of it?",
+            recommendation=(
+                resume(name)
+                if is_paused(observation, name)
+                else f"Check the worker of {name}: is it alive, and are there enough of it?"
+            ),
         )
 
 

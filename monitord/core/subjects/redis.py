@@ -144,7 +144,11 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             unit="jobs",
             summary=f"{humanize.count(depth)} jobs wait in the queue {name}, {how}.",
             evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
-            recommendation=f"Check the worker of {name}: is it alive, and does it finish what it takes?",
+            recommendation=(
+                queues.resume(name)
+                if queues.is_paused(observation, name)
+                else f"Check the worker of {name}: is it alive, and does it finish what it takes?"
+            ),
         )
 
 
