@@ -362,7 +362,7 @@ async def test_an_address_is_printed_only_where_it_holds_no_secret(url: str, sho
 async def test_an_address_that_was_not_given_here_is_not_repeated() -> None:
     queues = await scan.queues(None, "redis://:hunter2@127.0.0.1:1", 0.5)
     assert queues is not None
-    assert queues.line.startswith("# MONITORD_REDIS__URL or REDIS_URL is taken from the environment")
+    assert queues.line.startswith("# MONITORD_REDIS__URL or REDIS_URL is taken from where it is set already")
     assert "127.0.0.1" not in queues.line
 
 
