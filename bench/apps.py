@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -29,6 +28,7 @@ from monitord.probes.pm2 import Pm2Probe
 from monitord.runtime.cycle import CycleRequest, observe
 from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
+from tests.support.counting import answering_pm2
 
 APPS = 1_000
 VARIABLES = {f"VARIABLE_{number}": "x" * 100 for number in range(20)}
@@ -151,7 +151,7 @@ def _served(_: Connection, home: Path, tells: bool) -> None:
     """A made-up PM2, as long as nobody ends it."""
 
     async def serve() -> None:
-        async with _pm2(home, [reply(number, tells=tells) for number in range(REPLIES)]):
+        async with answering_pm2(home, [reply(number, tells=tells) for number in range(REPLIES)]):
             await asyncio.Event().wait()
 
     asyncio.run(serve())
@@ -178,31 +178,11 @@ def _cycle_of(run: Connection) -> tuple[float, float, float]:
 
 
 @asynccontextmanager
-async def _pm2(home: Path, replies: Sequence[bytes]) -> AsyncIterator[None]:
-    """A PM2 that gives these answers by turns."""
-    turns = itertools.cycle(replies)
-
-    async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = wire.Decoder()
-        while chunk := await reader.read(65_536):
-            for frame in decoder.feed(chunk):
-                writer.write(wire.encode([next(turns), wire.unpack(frame[1])]))
-        writer.close()
-
-    server = await asyncio.start_unix_server(asked, home / "rpc.sock")
-    try:
-        yield
-    finally:
-        server.close()
-        (home / "rpc.sock").unlink()
-
-
-@asynccontextmanager
 async def kept_pm2(home: Path, apps: int) -> AsyncIterator[None]:
     """A PM2 that says nothing on its bus, and of so many apps that tell nothing always the same."""
     bus = await asyncio.start_unix_server(lambda *_: None, home / "pub.sock")
     try:
-        async with _pm2(home, [reply(0, tells=False, apps=apps)]):
+        async with answering_pm2(home, [reply(0, tells=False, apps=apps)]):
             yield
     finally:
         bus.close()

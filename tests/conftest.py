@@ -27,7 +27,7 @@ from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
 from tests.support.children import ended_late
 from tests.support.scheduling import longest_first
-from tests.untried import told
+from tests.untried import pytest_terminal_summary as pytest_terminal_summary
 
 # Whoever starts the tests in the background, or by nohup, has these ignored; children would inherit that, and could not
 # be interrupted by the tests that try it. A handler is not inherited, and this one ignores them all the same.
@@ -78,16 +78,6 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """At the end: what was not tried on this machine, and how to have it tried."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    lines = list(told(report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)))
-    if lines:
-        terminalreporter.section("not tried")
-        for line in lines:
-            terminalreporter.line(line)
 
 
 def finish(work: Coroutine[Any, Any, T], within: float = FINISH_SECONDS) -> T:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import pytest
+
 # A word of the reason for which tests are skipped -> what brings them. The first that is found counts.
 _BRINGS: Final = (
     ("alertmanager", "apt-get install prometheus-alertmanager"),
@@ -41,3 +43,13 @@ def told(reasons: Iterable[str]) -> Iterator[str]:
     for reason, number in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
         brings = next((what for word, what in _BRINGS if word in reason.lower()), "see the reason")
         yield f"{number:4}  {reason}  ->  {brings}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """At the end: what was not tried on this machine, and how to have it tried."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    lines = list(told(report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)))
+    if lines:
+        terminalreporter.section("not tried")
+        for line in lines:
+            terminalreporter.line(line)

@@ -45,7 +45,10 @@ addEventListener("load", () => {
 });
 """
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs chromium, chromium-browser or google-chrome on PATH")
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(BROWSER is None, reason="needs chromium, chromium-browser or google-chrome on PATH"),
+]
 
 
 @pytest.mark.timeout(150)

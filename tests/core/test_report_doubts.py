@@ -108,7 +108,7 @@ def test_nothing_of_a_night_with_a_clock_set_back_has_a_negative_length_or_overl
 
 
 def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
-    night = quiet(3, every=120)
+    night = quiet(2, every=120)
     night.clock_steps(hours=3)
     night.passes(minutes=5)
     night.clock_steps(hours=-3)

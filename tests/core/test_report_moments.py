@@ -90,7 +90,7 @@ def test_a_state_of_one_look_is_told_as_not_confirmed_and_is_no_reason_for_a_no_
 
 
 def test_a_new_service_was_not_missing_before_it_was_first_there() -> None:
-    night = quiet(1, every=30, services={})
+    night = quiet(1, services={})
     night.appears("exporter")
     night.passes(minutes=30)
     report = morning(night, 2)
@@ -105,7 +105,7 @@ def test_a_new_service_was_not_missing_before_it_was_first_there() -> None:
 
 
 def test_a_service_that_was_missed_before_the_window_was_missing_in_it() -> None:
-    night = quiet(1, every=30, services={})
+    night = quiet(1, services={})
     night.vanishes("gateway")
     night.passes(hours=2)
     night.appears("gateway")

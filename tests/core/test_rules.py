@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -36,18 +36,23 @@ NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{rule.probe}")
 
 
-def sources() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def nodes() -> tuple[tuple[Path, ast.Constant | ast.Attribute], ...]:
+    """The constants and attributes of each file of the package."""
+    return tuple(
+        (path, node)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant | ast.Attribute)
+    )
 
 
 def named() -> dict[str, set[Path]]:
     """Which files spell which rule's name."""
     found: dict[str, set[Path]] = {name: set() for name in catalogue().by_name}
-    for path, tree in sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and node.value in found:
-                found[node.value].add(path)
+    for path, node in nodes():
+        if isinstance(node, ast.Constant) and node.value in found:
+            found[node.value].add(path)
     return found
 
 
@@ -61,12 +66,11 @@ def test_a_rules_name_stands_in_one_file_of_the_rules_and_in_no_other() -> None:
 
 
 def test_nothing_branches_on_a_part_of_a_rules_name() -> None:
-    for path, tree in sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and node.attr in PARTS:
-                of = node.value
-                is_name = isinstance(of, ast.Attribute) and of.attr == "rule"
-                assert not is_name, f"{path}:{node.lineno} takes a rule's name apart"
+    for path, node in nodes():
+        if isinstance(node, ast.Attribute) and node.attr in PARTS:
+            of = node.value
+            is_name = isinstance(of, ast.Attribute) and of.attr == "rule"
+            assert not is_name, f"{path}:{node.lineno} takes a rule's name apart"
 
 
 def test_the_registry_holds_every_subjects_rules_once() -> None:

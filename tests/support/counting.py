@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 from monitord.pm2 import wire
@@ -83,9 +84,15 @@ async def _passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, me
     writer.close()
 
 
-@asynccontextmanager
-async def counted_pm2(home: Path, reply: bytes, counted: Counted) -> AsyncIterator[None]:
+def counted_pm2(home: Path, reply: bytes, counted: Counted) -> AbstractAsyncContextManager[None]:
     """A PM2 that always answers the same; counts what it is asked, and the connections for that."""
+    return answering_pm2(home, [reply], counted)
+
+
+@asynccontextmanager
+async def answering_pm2(home: Path, replies: Sequence[bytes], counted: Counted | None = None) -> AsyncIterator[None]:
+    """A PM2 that gives these answers by turns, counted where it is to be."""
+    counted, turns = Counted() if counted is None else counted, itertools.cycle(replies)
 
     async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         counted.one("connections to PM2")
@@ -94,7 +101,7 @@ async def counted_pm2(home: Path, reply: bytes, counted: Counted) -> AsyncIterat
             while chunk := await reader.read(65_536):
                 for frame in decoder.feed(chunk):
                     counted.one("frames of PM2")
-                    writer.write(wire.encode([reply, wire.unpack(frame[1])]))
+                    writer.write(wire.encode([next(turns), wire.unpack(frame[1])]))
         writer.close()
 
     server = await asyncio.start_unix_server(asked, home / "rpc.sock")
@@ -102,3 +109,4 @@ async def counted_pm2(home: Path, reply: bytes, counted: Counted) -> AsyncIterat
         yield
     finally:
         server.close()
+        (home / "rpc.sock").unlink()
