@@ -93,7 +93,10 @@ class Morning:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A night of the library. `past` is for how long monitord has watched before its start (seconds)."""
+    """A night of the library. `past` is for how long monitord has watched before its start (seconds).
+
+    `calm`: monitord's rhythm in stretches for which the file has nothing (None: `every`, as always).
+    """
 
     name: str
     title: str
@@ -115,6 +118,7 @@ class Story:
     noted: tuple[str, ...] | None
     events: tuple[str, ...] | None
     mornings: tuple[Morning, ...] = ()
+    calm: float | None = None
 
 
 RULE_NAMES = frozenset(rule.name for rule in RULES)
@@ -124,6 +128,7 @@ _TOP = {
     "story",
     "start",
     "every",
+    "calm",
     "end",
     "past",
     "fleet",
@@ -174,7 +179,10 @@ def _story(name: str, table: dict[str, Any]) -> Story:
     _only(table, _TOP, "the night")
     start = words.start(table["start"]) if "start" in table else BASELINE
     every = words.seconds(table.get("every", "30s"))
-    late = max(timedelta(seconds=every) * LATE_CYCLES, TWO_DEADLINES)
+    calm = words.seconds(table["calm"]) if "calm" in table else None
+    if calm is not None and calm <= every:
+        raise ValueError(f"calm = {table['calm']!r} is no slower than every")
+    late = max(timedelta(seconds=calm or every) * LATE_CYCLES, TWO_DEADLINES)
     orders = replace(ORDERS, late_after=late)
     with _in("[orders]"):
         orders = replace(orders, **changes(table.get("orders", {})))
@@ -212,6 +220,7 @@ def _story(name: str, table: dict[str, Any]) -> Story:
         noted=_optional(table, "noted"),
         events=_optional(table, "events"),
         mornings=tuple(_mornings(table.get("report", ()), start, end)),
+        calm=calm,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from .vocabulary import happens
 
 # A frame in so many stands by itself.
 WHOLE_EVERY = 25
+# So many cycles around all that is written in a night, monitord looks as often as ever, where it is `calm` between.
+AROUND = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,14 @@ def play(story: Story) -> Played:
     orders: list[StandingOrders] = []
     complaints: list[str] = []
 
+    stretches = tuple(_stretches(story))
+
     def passes(until: float) -> None:
+        for since, every in stretches:
+            if night.clock.now <= begin + since < begin + until:
+                _passes(night, begin + since)
+                night.every = every
+                night.is_due()
         _passes(night, begin + until)
         orders.extend([night.orders] * (len(night.looks) - len(orders)))
 
@@ -75,6 +85,24 @@ def play(story: Story) -> Played:
     passes(story.end)
     edges = tuple((look.at - begin, t) for look in night.looks for t in look.decision.transitions)
     return Played(story, night, tuple(orders), edges, tuple(complaints))
+
+
+def _stretches(story: Story) -> Iterator[tuple[float, float]]:
+    """From when on monitord looks how often: seldom where nothing is written, neither lately nor soon."""
+    if story.calm is None:
+        return
+    spans = [said.between for said in story.said] + [said.advised_at for said in story.said if said.advised_at]
+    marks = {0.0, *(step.at for step in story.steps if step.at >= 0), *(at for span in spans for at in span)}
+    marks |= {at for wanted in story.mornings for at in (wanted.since, wanted.at)}
+    # As many cycles before the next as fit, so that it is met in the rhythm of the whole night.
+    begins = {at: max(0.0, at // story.every - AROUND) * story.every for at in marks}
+    ends = {at: (at // story.every + AROUND) * story.every for at in marks}
+    for before, after in itertools.pairwise(sorted(marks)):
+        if begins[after] - ends[before] > story.calm:
+            yield ends[before], story.calm
+            yield begins[after], story.every
+    if ends[max(marks)] < story.end:
+        yield ends[max(marks)], story.calm
 
 
 def _night(story: Story) -> Night:

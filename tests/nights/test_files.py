@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_the_night_without_a_mistake_has_no_complaints(written: Path) -> None:
         ('title = "A night"', "", "title is missing"),
         ('title = "A night"', "title =", "Invalid value"),
         ('every = "1m"', 'evry = "1m"', "the night has no evry"),
+        ('every = "1m"', 'every = "1m"\ncalm = "1m"', "calm = '1m' is no slower than every"),
         ('every = "1m"', 'every = "60"', "'60' has no unit; write 60s, 60m or 60h"),
         ("gateway stops", "gateway halts", "step 1 (at +10m): 'gateway halts' is no phrase of the vocabulary"),
         ('at = "+10m"', 'at = "10 past"', "step 1 (at 10 past): '10 past' is no time"),
@@ -179,6 +181,21 @@ def test_a_reading_may_be_given_null_or_absent_and_be_measured_again(written: Pa
         if "host" in seen.readings
     ]
     assert [told[10], told[11], told[13], told[15]] == [[24.0], [None], [], [24.0]]
+
+
+def test_a_calm_night_is_looked_at_seldom_but_around_what_is_written() -> None:
+    story = load(Path(__file__).with_name("301-redis-is-away-for-most-of-the-night.toml"))
+    assert story.calm is not None
+    calm, whole = play(story), play(replace(story, calm=None))
+    said = [[(at, t.edge, t.alert.rule, t.alert.subject) for at, t in night.edges] for night in (calm, whole)]
+    assert said[0] == said[1]
+    assert len(calm.night.looks) < len(whole.night.looks) / 2
+    begin = story.start.timestamp()
+    looked = [look.at - begin for look in calm.night.looks]
+    for step in story.steps:
+        around = [at for at in looked if abs(at - step.at) <= 9 * story.every]
+        assert len(around) >= 9
+    assert max(after - before for before, after in itertools.pairwise(looked)) <= story.calm
 
 
 def test_a_night_judged_under_other_orders_is_another_night(written: Path) -> None:
