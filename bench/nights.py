@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from monitord.core.backtest import backtest
@@ -48,15 +49,17 @@ class Fold:
     edges: int
 
 
-def night(services: int, cycles: int) -> tuple[list[Observation], StandingOrders]:
+def night(
+    services: int, cycles: int, *, every: float = EVERY_SECONDS, start: datetime = BASELINE
+) -> tuple[list[Observation], StandingOrders]:
     """A healthy night of so many services, with readings that sway as real ones do."""
     if services == len(MEMORY):
         orders, names = ORDERS, list(MEMORY)
     else:
         orders = replace(ORDERS, services={})
         names = [f"service-{number}" for number in range(services)]
-    passing = Night(orders, services=names, start=BASELINE)
-    passing.passes(seconds=EVERY_SECONDS * (cycles - 1))
+    passing = Night(orders, services=names, every=every, start=start)
+    passing.passes(seconds=every * (cycles - 1))
     chance = random.Random(20251105)  # noqa: S311 - the same night each time
     return list(_swaying((look.observation for look in passing.looks), chance)), orders
 

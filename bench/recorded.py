@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -32,14 +32,12 @@ class Recorded:
 async def measure(cycles: int, say: Callable[[str], None]) -> Recorded:
     """Record that many cycles of a healthy night of seven services, which ends now, and run both over all of them."""
     say(f"a recording of {cycles:,} cycles, its report and its backtest")
-    observations, orders = night(7, cycles)
     # As close together as a look every 10 s, and up to now: what is older than 48 h is not kept.
-    until, every = datetime.now(UTC), 10.0
-    seconds = [until.timestamp() - every * (len(observations) - number) for number in range(len(observations))]
-    moved = [replace(one, now=datetime.fromtimestamp(at, UTC)) for one, at in zip(observations, seconds, strict=True)]
+    every = 10.0
+    observations, orders = night(7, cycles, every=every, start=datetime.now(UTC) - timedelta(seconds=every * cycles))
     with tempfile.TemporaryDirectory(prefix="bench-") as place, Sandbox() as sandbox:
         directory = Path(place)
-        await saved(directory, moved, orders, State())
+        await saved(directory, observations, orders, State())
         env = {
             "MONITORD_STATE_DIR": str(directory),
             "MONITORD_CHECK_INTERVAL": "10s",

@@ -163,7 +163,13 @@ _CHANGES = frozenset({"anew", "gone", "units", "set"})
 def _parsed(key: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Name and labels of a key. Most keys come back in every frame; those of epochs pass."""
     name, *parts = json.loads(key)
-    return name, tuple(zip(parts[::2], parts[1::2], strict=True))
+    return name, _one(tuple(zip(parts[::2], parts[1::2], strict=True)))
+
+
+@lru_cache(maxsize=16_384)
+def _one(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The same object for equal labels: the samples of one process have one, as its probe gave them."""
+    return labels
 
 
 class Replayer:

@@ -90,6 +90,7 @@ def built(build: Callable[..., Any]) -> Subject:
 
 PARTS: Mapping[str, Callable[[Callable[..., Any]], Subject]] = {
     "update": lambda broken: replace(KILN, update=broken),
+    "update_for_rules": lambda broken: replace(KILN, update_for_rules=broken),
     "rule": rule,
     "status": built,
     "section": lambda broken: replace(KILN, section=broken),

@@ -9,7 +9,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monitord.core.copying import replace
 from monitord.core.engine import State
+from monitord.core.history.model import History
+from monitord.core.history.update import update
 from monitord.core.recording import Recorder, replay
 
 from .nights import LONG, MEMORY, Night, fold, restored
@@ -259,3 +262,37 @@ def test_a_replayed_night_is_judged_as_it_was(story: list[tuple[str, str, int]])
 def test_a_fold_of_nothing_changes_nothing() -> None:
     assert fold([], LONG) == (State(), [])
     assert LONG.late_after == timedelta(minutes=15)
+
+
+# What the report of a window asks the history for, and in two of them what it does not.
+OF_REPORTS = (
+    "services",
+    "roster",
+    "fleet_restart",
+    "errors",
+    "tables",
+    "blind",
+    "readings",
+    "taken_at",
+    "seen",
+    "jobs",
+)
+NOT_OF_TABLES: dict[str, Any] = {"doubling": False, "peaks": ()}
+
+
+def test_a_report_has_of_a_night_what_its_rules_had_though_it_is_folded_without_what_they_alone_ask_for() -> None:
+    night = told([(mishap, ONLINE[number % len(ONLINE)], 4) for number, mishap in enumerate(MISHAPS)])
+    judged, reported = History(), History()
+    for look in night.looks:
+        judged, *happened, _ = update(judged, look.observation, night.orders)
+        reported, *told_of, _ = update(reported, look.observation, night.orders, for_rules=False)
+        assert told_of[0] == happened[0]
+        for name in OF_REPORTS:
+            mine, its = getattr(reported, name), getattr(judged, name)
+            if name == "tables":
+                its = {table: replace(kept, **NOT_OF_TABLES) for table, kept in its.items()}
+            assert mine == its, name
+    assert judged.trends
+    assert judged.learned
+    assert not reported.trends
+    assert not reported.learned

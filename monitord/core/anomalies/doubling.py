@@ -41,7 +41,8 @@ def followed(name: str, table: TableHistory, now: float, orders: StandingOrders)
         is_doubling = last > floor and last >= GOES_ON * before
     else:
         is_doubling = last > floor and last > PAST_PEAK * past and _doubles(halves)
-    table = replace(table, doubling=is_doubling)
+    if is_doubling != table.doubling:
+        table = replace(table, doubling=is_doubling)
     return table if is_doubling or last > orders.growth_limit_of(name) else _with_peak(table, now, last, window)
 
 

@@ -88,8 +88,19 @@ def update_tables(
         table = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
         if before is not None and learns(name, orders):
             table = _quiet(history, name, was, table, before, now, orders)
-        tables[name] = followed(name, table, now, orders)
+        tables[name] = table
     return replace(history, tables=tables), notes
+
+
+def update_doubling(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of the postgres probe, applied before: whether growth doubles, its peaks."""
+    read = reading.values("table_inserted", "table")
+    moved = {
+        name: after
+        for name in orders.tables
+        if name in read and (after := followed(name, history.tables[name], now, orders)) is not history.tables[name]
+    }
+    return replace(history, tables={**history.tables, **moved}) if moved else history
 
 
 def _quiet(

@@ -13,6 +13,7 @@ from monitord.core.history.model import BlindSpan, History
 from monitord.core.history.restarts import update_acts, update_exits
 from monitord.core.model import Failure, Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Updated
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 
@@ -26,11 +27,12 @@ KEEP_BYTES = 64 * 1024
 
 
 def update(
-    history: History, observation: Observation, orders: StandingOrders
+    history: History, observation: Observation, orders: StandingOrders, *, for_rules: bool = True
 ) -> tuple[History, list[ServiceEvent], list[str], dict[str, str]]:
     """The history with this cycle's readings in it, what happened to services, what there is to note, and what failed.
 
-    A subject whose update fails leaves the history as it was; what failed is a sentence by the subject's name.
+    A subject whose update fails leaves the history as it was; what failed is a sentence by the subject's name. Without
+    `for_rules`, what nothing but rules asks for stays as it was.
     """
     now = observation.now.timestamp()
     events: list[ServiceEvent] = []
@@ -49,6 +51,11 @@ def update(
         if (reading := good.get(subject.name)) is not None:
             try:
                 updated = subject.update(history, reading, before.get(subject.name), now, orders)
+                if for_rules and subject.update_for_rules is not None:
+                    updated = _both(
+                        updated,
+                        subject.update_for_rules(updated.history, reading, before.get(subject.name), now, orders),
+                    )
                 _check(history.by_subject, updated.history.by_subject)
             except Exception as error:  # noqa: BLE001 - a bug in one subject must not blind all the others
                 said = str(error) if isinstance(error, KeptError) else why(error)
@@ -56,6 +63,11 @@ def update(
                 continue
             history, events, notes = updated.history, [*events, *updated.events], [*notes, *updated.notes]
     return history, events, notes, faults
+
+
+def _both(first: Updated, second: Updated) -> Updated:
+    """Two updates, of which the second began with the history of the first."""
+    return Updated(second.history, first.events + second.events, first.notes + second.notes)
 
 
 class KeptError(Exception):

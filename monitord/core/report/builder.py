@@ -62,7 +62,7 @@ def build_report(
     added = {subject.name for subject in registered() if subject.beside and subject.name not in kept.taken_at}
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
-        history, events, _, _ = update(history, observation, applied)
+        history, events, _, _ = update(history, observation, applied, for_rules=False)
         added -= observation.readings.keys()
         blind_spots_seen.observe(observation)
         levels.observe(observation)

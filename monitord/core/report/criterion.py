@@ -30,7 +30,7 @@ SERVERS: Final = "servers_reachable"
 
 @dataclass(frozen=True, slots=True)
 class FoldedCycle:
-    """One observation of the window, and what it led to."""
+    """One observation of the window, and what it led to; the history is without what is updated for rules alone."""
 
     observation: Observation
     history: History

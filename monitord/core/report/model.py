@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from monitord.core.alerting.incidents import Incident
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.model import RestartKind
 from monitord.core.orders import StandingOrders
 from monitord.core.series import Rollup
@@ -55,6 +55,7 @@ class PreparationLine:
     sentences: tuple[str, ...]
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class StateStretch:
     """A stretch of one state of a service. `word` is the state in words: "online", "stopped", "frozen"."""

@@ -203,6 +203,9 @@ class Updated:
     notes: tuple[str, ...] = ()
 
 
+Update = Callable[[History, Reading, float | None, float, StandingOrders], Updated]
+
+
 def _unchanged(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     return Updated(history)
 
@@ -407,7 +410,8 @@ class Subject:
     `update` moves the history on by one good reading, taken at `now` and the last one at `before` (Unix seconds, None:
     there was none). What a subject that is no part of monitord keeps is JSON of at most 64 KiB: `history.kept(NAME)`
     has it, `history.keeping(NAME, it)` is a history with it. Times in it are its own business: `history.moved` says by
-    how many seconds those that monitord keeps have moved with the wall clock.
+    how many seconds those that monitord keeps have moved with the wall clock. `update_for_rules` goes on from there,
+    with what nothing but rules and the present status ask for: the report of a window is folded without it.
 
     `server` is the subject that it is measured through: itself where it is a server, "" where there is none; `beside`
     is another without which it is not watched either. `title` is what it is called; `readings` what its probe tells of,
@@ -460,7 +464,8 @@ class Subject:
     title: str
     server: str = ""
     rules: tuple[Rule, ...] = ()
-    update: Callable[[History, Reading, float | None, float, StandingOrders], Updated] = _unchanged
+    update: Update = _unchanged
+    update_for_rules: Update | None = None
     members: str = ""
     member: str = ""
     readings: str = ""

@@ -82,7 +82,7 @@ EPOCHS = Subject(
         *participation.RULES,
         UNMEASURED,
     ),
-    update=_update,
+    update_for_rules=_update,
     members="groups",
     member="group",
     in_fleet=False,

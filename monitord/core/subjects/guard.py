@@ -234,6 +234,9 @@ def guarded(subject: Subject, package: str) -> Subject:
         package=package,
         rules=tuple(_rule(rule, package, made) for rule in subject.rules),
         update=Held(subject.update, partial(_raised, package), _of(Updated)),
+        update_for_rules=None
+        if subject.update_for_rules is None
+        else Held(subject.update_for_rules, partial(_raised, package), _of(Updated)),
         depends_on=Held(subject.depends_on, _gives(()), _all(str)),
         undetermined=Held(subject.undetermined, _gives(()), _all(str)),
         status=tuple(

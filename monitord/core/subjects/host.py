@@ -274,7 +274,7 @@ HOST = Subject(
     "the host",
     beneath_all=True,
     rules=(*RULES, UNMEASURED),
-    update=_update,
+    update_for_rules=_update,
     members="disks",
     member="disk",
     in_fleet=False,

@@ -105,11 +105,16 @@ RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     history, events = update_fleet(history, reading, before if history.services else None, now, orders)
-    history = update_services(update_memory(history, now, orders), now, orders)
-    history = update_told(history, now, orders)
     if (errors := update_errors(history.errors, reading, now, orders, history.services)) is not history.errors:
         history = replace(history, errors=errors)
     return Updated(history, tuple(events))
+
+
+def _update_for_rules(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> Updated:
+    history = update_services(update_memory(history, now, orders), now, orders)
+    return Updated(update_told(history, now, orders))
 
 
 def _settles(history: History, orders: StandingOrders, now: float) -> float | None:
@@ -146,6 +151,7 @@ PM2 = Subject(
     server="pm2",
     rules=(*RULES, *services.RULES),
     update=_update,
+    update_for_rules=_update_for_rules,
     members="services",
     member="service",
     readings="the services under PM2",

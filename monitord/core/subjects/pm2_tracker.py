@@ -28,7 +28,7 @@ LEAST_SECONDS = 0.001
 class _Track:
     """One service as it was followed.
 
-    `running` are its processes: where the same ones run after a blind spell as before it, they were never away.
+    `processes` are its last: where the same ones run after a blind spell as before it, they were never away.
     `unproven` are the seconds of which that is not known. `unmeasured` are those in which an instance ran whose
     memory was not reported, as it now is while `is_unmeasured`. `past` are the seconds seen past the memory limit in
     all, `past_longest` those of the longest spell and `past_spell` of the present one, as it is while `is_past`.
@@ -36,7 +36,7 @@ class _Track:
 
     state: State = "unknown"
     word: str = "unknown"
-    running: frozenset[tuple[str, float | None]] = frozenset()
+    processes: Mapping[str, Process] = field(default_factory=dict)
     stretches: list[StateStretch] = field(default_factory=list)
     unproven: float = 0.0
     restarts: Counter[RestartKind] = field(default_factory=Counter)
@@ -86,22 +86,26 @@ class ServiceTracker:
         for event in cycle.events:
             happened.setdefault(event.service, []).append(event)
         roster = expected(history, self._orders)
+        is_ordered = bool(self._orders.services)
+        seen = 0.0
+        if self._last is not None and self._dark_since is None:
+            seen = max(0.0, min(at, self._until) - max(self._last, self._since))
+        place = self._place(at) if at >= self._since else None
         there = {name for name, service in history.services.items() if service.lives}
         for name in sorted(roster.keys() | there | self._tracks.keys()):
             service = history.services.get(name)
             processes = service.lives if service is not None else {}
             is_new = name not in self._tracks
             track = self._tracks.setdefault(name, _Track())
-            is_ordered = bool(self._orders.services)
             word, is_ok = standing(list(processes.values()), roster.get(name), at, ordered=is_ordered)
             state: State = "wrong" if is_ok is False else "ok"  # what is on its way is not wrong
             if not is_new:
-                self._until_now(track, processes, at, happened.get(name, []), (state, word))
-            track.state, track.word = state, word
-            track.running = _running(processes)
-            self._memory(track, processes, at, self._orders.memory_limit(name))
-            if at >= self._since:
-                _largest(track.errors, self._place(at), history.errors.of(name).per_minute)
+                self._until_now(track, processes, at, happened.get(name, ()), (state, word))
+            track.state, track.word, track.processes = state, word, processes
+            self._memory(track, processes, seen, self._orders.memory_limit(name))
+            if place is not None:
+                self._used(track, processes, at, place)
+                _largest(track.errors, place, history.errors.of(name).per_minute)
         self._last, self._dark_since = at, None
 
     def result(self, window: FoldedWindow) -> tuple[ServiceReport, ...]:
@@ -161,6 +165,9 @@ class ServiceTracker:
         """
         assert self._last is not None  # noqa: S101 - a track was begun by a reading
         start = self._dark_since if self._dark_since is not None else self._last
+        if not happened and self._dark_since is None and now == (track.state, track.word):  # nearly always
+            self._pass(track, start, at, *now)
+            return
         kinds = [(event.kind, max(1, event.restarts)) for event in happened if event.kind is not None]
         before: tuple[State, str] = (track.state, track.word) if self._dark_since is None else ("unknown", "unknown")
         if kinds:
@@ -174,7 +181,7 @@ class ServiceTracker:
             self._pass(track, began, at, "restarted", f"restarted ({kinds[0][0]})")
         elif self._dark_since is not None:
             self._pass(track, start, at, "unknown", "unknown")
-            if not track.running or track.running != _running(processes):
+            if not (ran := _running(track.processes)) or ran != _running(processes):
                 track.unproven += max(0.0, min(at, self._until) - max(start, self._since))
         else:
             changed = at if now == before else self._changed(processes, happened, start, at)
@@ -191,25 +198,25 @@ class ServiceTracker:
     def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
         _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
 
-    def _memory(self, track: _Track, processes: Mapping[str, Process], at: float, limit: float) -> None:
-        seen = 0.0
-        if self._last is not None and self._dark_since is None:
-            seen = max(0.0, min(at, self._until) - max(self._last, self._since))
+    def _memory(self, track: _Track, processes: Mapping[str, Process], seen: float, limit: float) -> None:
+        """How long it has used too much, or nobody knew how much; `seen` are the seconds since the last reading."""
         if track.is_unmeasured:
             track.unmeasured += seen
         if track.is_past:
             track.past += seen
             track.past_spell += seen
             track.past_longest = max(track.past_longest, track.past_spell)
-        track.is_past = any(process.memory is not None and process.memory > limit for process in processes.values())
+        track.is_past = track.is_unmeasured = False
+        for process in processes.values():
+            if process.memory is None:
+                track.is_unmeasured |= process.state == "online"
+            else:
+                track.is_past |= process.memory > limit
         track.past_spell = track.past_spell if track.is_past else 0.0
-        track.is_unmeasured = any(
-            process.state == "online" and process.memory is None for process in processes.values()
-        )
-        if at < self._since:
-            return
-        used = max((process.memory for process in processes.values() if process.memory is not None), default=None)
-        place = self._place(at)
+
+    def _used(self, track: _Track, processes: Mapping[str, Process], at: float, place: int) -> None:
+        """The most memory that one of its processes uses."""
+        used = max([process.memory for process in processes.values() if process.memory is not None], default=None)
         _largest(track.memory, place, used)
         self._app(track, place, processes)
         if used is not None and (track.peak is None or used > track.peak):

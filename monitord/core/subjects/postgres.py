@@ -8,7 +8,7 @@ from typing import Final
 from monitord.core.copying import replace
 from monitord.core.history.clocks import disagree, update_lag
 from monitord.core.history.database import forgotten, update_identity
-from monitord.core.history.growth import update_tables
+from monitord.core.history.growth import update_doubling, update_tables
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Observation, Reading
 from monitord.core.orders import StandingOrders
@@ -76,8 +76,14 @@ UNMEASURED = unmeasured(
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     history, notes = update_identity(update_lag(history, reading), reading)
     history, of_tables = update_tables(history, _countable(history, reading), before, now, orders)
-    history = sessions.update_sessions(update_refusals(history, reading), reading, now, orders)
     return Updated(history, notes=(*notes, *of_tables))
+
+
+def _update_for_rules(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> Updated:
+    history = sessions.update_sessions(update_refusals(history, reading), reading, now, orders)
+    return Updated(update_doubling(history, reading, now, orders))
 
 
 def _countable(history: History, reading: Reading) -> Reading:
@@ -129,6 +135,7 @@ POSTGRES = Subject(
         UNMEASURED,
     ),
     update=_update,
+    update_for_rules=_update_for_rules,
     members="tables",
     member="table",
     in_fleet=False,

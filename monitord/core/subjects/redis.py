@@ -231,7 +231,7 @@ REDIS = Subject(
     "Redis",
     server="redis",
     rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, *redis_memory.RULES, REDIS_QUEUE_BACKLOG, *queues.RULES, UNMEASURED),
-    update=_update,
+    update_for_rules=_update,
     members="queues",
     member="queue",
     in_fleet=False,
