@@ -11,13 +11,12 @@ import pytest
 
 from monitord.core.anomalies import sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness, falls_short, habit, incomplete, silences
-from monitord.core.anomalies.habit import LabelHabit
 from monitord.core.anomalies.sealing_delays import ENOUGH_SEALS, KEEP_SEALS, delay_of, is_unusual, unusual_past, usual
 from monitord.core.anomalies.sealing_habits import SealingHabits, update_epochs
 from monitord.core.codec import decode, encode
 from monitord.core.history.clocks import without_future
 from monitord.core.history.epochs import calendar
-from monitord.core.history.label_series import LabelSeries
+from monitord.core.history.label_series import LabelHabit, LabelSeries
 from monitord.core.history.model import History
 from monitord.core.model import Observation, Reading, Sample, sample
 from monitord.core.report.model import Usual

@@ -8,8 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from monitord.core.anomalies.habit import LabelHabit
-from monitord.core.history.label_series import LabelSeries
+from monitord.core.history.label_series import LabelHabit, LabelSeries
 
 # Three days of hourly labels.
 KEEP_LABELS = 72

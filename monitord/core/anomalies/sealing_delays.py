@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from monitord.core.anomalies.habit import LabelHabit
-from monitord.core.history.label_series import LabelSeries
+from monitord.core.history.label_series import LabelHabit, LabelSeries
 from monitord.core.latest import latest_equal
 from monitord.core.report.model import Usual
 

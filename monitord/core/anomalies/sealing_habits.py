@@ -8,11 +8,10 @@ from typing import Final
 
 from monitord.core.anomalies import completeness, sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness
-from monitord.core.anomalies.habit import LabelHabit
 from monitord.core.anomalies.sealing_delays import KEEP_SEALS, delay_of
 from monitord.core.copying import replace
 from monitord.core.history.epochs import calendar
-from monitord.core.history.label_series import LabelSeries
+from monitord.core.history.label_series import LabelHabit, LabelSeries
 from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
 

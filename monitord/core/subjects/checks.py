@@ -14,7 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Kind, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
-from monitord.core.subjects import checks_criteria, checks_report, endpoints, jobs, plugins, values
+from monitord.core.subjects import checks_report, endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -221,7 +221,7 @@ CHECKS = Subject(
     report=checks_report.checks,
     report_parts=(checks_report.CHECK_REPORTS,),
     runbook_words=_runbook_words,
-    criteria=(checks_criteria.CHECKS_MET,),
-    levels=checks_criteria.LEVELS,
+    criteria=(checks_report.CHECKS_MET,),
+    levels=checks_report.LEVELS,
     rollups=ROLLUPS,
 )

@@ -1,17 +1,22 @@
-"""The checks in a report."""
+"""The checks in a report, and its criterion: none was critical, and the result of each is known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
+from monitord.core import humanize
 from monitord.core.blocks import Grid, Plot, Plots, Section, Style
 from monitord.core.humanize import UNKNOWN
+from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.report.criterion import ReportPart, Tracker
+from monitord.core.report.criterion import CriterionResult, LevelFamily, ReportPart, SuccessCriterion, Tracker, all_well
 from monitord.core.report.model import CheckReport, Report
-from monitord.core.subjects.check_rules import in_words
+from monitord.core.subjects.check_rules import KEPT, PROBE, in_words
 from monitord.core.subjects.check_rules import said as number
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
 
 
 def _track(orders: StandingOrders, since: float, until: float) -> Tracker[tuple[CheckReport, ...]]:
@@ -41,3 +46,23 @@ def checks(report: Report) -> Iterator[Section]:
     )
     key = "The number of each check against its limits. Dotted: there was none."
     yield Section("checks", "Checks", (grid, Plots(plots, key)))
+
+
+def _checks_met(facts: ReportFacts) -> CriterionResult:
+    unseen, many = facts.too_blind(PROBE), len(facts.orders.checks)
+    well = f"{humanize.plural(many, 'check')} met throughout."
+    return all_well(facts, CHECKS_MET.name, [unseen] if unseen else [], well=well)
+
+
+def _came(reading: Reading) -> Mapping[str, float | None]:
+    """The checks whose result is known."""
+    return dict.fromkeys(reading.values(KEPT, "check").keys() - {gap.subject for gap in reading.gaps}, 1.0)
+
+
+CHECKS_MET = SuccessCriterion(
+    "checks_met",
+    lambda facts: f"Checks of one's own met ({len(facts.orders.checks)})",
+    "none was critical, notified or explained by what it depends on, and the result of each is known",
+    judge=_checks_met,
+)
+LEVELS = (LevelFamily(CHECKS_MET.name, _came, unmeasured="No result is known of {}."),)

@@ -10,7 +10,7 @@ from monitord.core.model import Alert, Finding, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
-from monitord.core.subjects.checks_criteria import CHECKS_MET
+from monitord.core.subjects.checks_report import CHECKS_MET
 from monitord.core.subjects.servers import ADVICE
 
 TYPES: Final = ("http", "tcp")

@@ -12,7 +12,7 @@ from monitord.core.model import Alert, Finding, Severity, Unknown
 from monitord.core.orders import CheckOrder
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
-from monitord.core.subjects.checks_criteria import CHECKS_MET
+from monitord.core.subjects.checks_report import CHECKS_MET
 
 TYPES: Final = ("checkin",)
 # A report that comes so shortly before its moment is the report of that moment: clocks differ.

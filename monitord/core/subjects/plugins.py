@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 from monitord.core.model import Finding, Kind
 from monitord.core.subjects.base import Impact, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
-from monitord.core.subjects.checks_criteria import CHECKS_MET
+from monitord.core.subjects.checks_report import CHECKS_MET
 
 TYPES: Final = ("command",)
 # What a plugin has found, and says in its first line; and one of its numbers by its label.

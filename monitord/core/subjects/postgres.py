@@ -12,7 +12,7 @@ from monitord.core.history.growth import update_doubling, update_tables
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import postgres_criteria, postgres_report, postgres_status, sessions, tables
+from monitord.core.subjects import postgres_report, postgres_status, sessions, tables
 from monitord.core.subjects.base import (
     Defaults,
     Impact,
@@ -146,7 +146,7 @@ POSTGRES = Subject(
     section=postgres_status.section,
     report=postgres_report.growth,
     report_parts=(postgres_report.TABLE_REPORTS,),
-    criteria=(postgres_criteria.GROWTH_STEADY,),
+    criteria=(postgres_report.GROWTH_STEADY,),
     rollups=postgres_status.ROLLUPS,
     heading="Database growth",
     exact=tables.wants_exact,

@@ -1,17 +1,27 @@
-"""The watched tables in a report."""
+"""The watched tables in a report, and its criterion: rows come at a steady rate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Grid, Plot, Section, Style
 from monitord.core.humanize import said
 from monitord.core.orders import StandingOrders
-from monitord.core.report.criterion import ReportPart, Tracker
+from monitord.core.report.criterion import (
+    BLIND_SHARE,
+    CriterionResult,
+    ReportPart,
+    SuccessCriterion,
+    Tracker,
+    described,
+)
 from monitord.core.report.model import Report, TableReport
 from monitord.core.report.wording import MOST, is_above, span, spells
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
 
 
 def _track(orders: StandingOrders, since: float, until: float) -> Tracker[tuple[TableReport, ...]]:
@@ -69,3 +79,50 @@ def _hours(table: TableReport, report: Report) -> Iterator[tuple[Style | None, s
     if blank:
         named = [span(start, end, report) for start, end in blank]
         yield "unknown", f"{table.name}: the growth is unknown {humanize.listed(named, most=MOST)}."
+
+
+def _title(facts: ReportFacts) -> str:
+    orders = facts.orders
+    limits = sorted({orders.growth_steady_of(table) for table in orders.tables})
+    below = humanize.listed([f"<{humanize.count(limit)}" for limit in limits or [orders.growth_steady]])
+    return f"Database growth steady ({below} rows/hour)"
+
+
+def _growth_steady(facts: ReportFacts) -> CriterionResult:
+    """Growth per hour against the limit of the orders, and not none at all."""
+    details, bad, unknown = [], [], []
+    unsteady = facts.against(GROWTH_STEADY.name)
+    for table in facts.of(TABLE_REPORTS):
+        rate = table.most if table.most is not None else table.per_hour
+        holes = sum(1 for hour in table.hours if hour.rows is None)
+        if rate is not None and table.gained is not None and table.per_hour is not None:
+            details.append(
+                f"{table.name} gained {humanize.plural(table.gained, 'row')}, {humanize.count(table.per_hour)} an hour"
+                + (f", {humanize.count(table.most)} in its busiest." if table.most is not None else ".")
+            )
+        if rate is not None and rate >= table.limit:
+            bad.append(table.name)
+        if rate is None or holes:
+            unknown.append(table.name)
+            details.append(f"{table.name}: not known for a part of the window.")
+        elif table.unmeasured > BLIND_SHARE * (facts.until - facts.since):
+            unknown.append(table.name)
+            details.append(f"{table.name} could not be measured for {humanize.duration(table.unmeasured)}.")
+    for part in unsteady:
+        bad.append(part.alert.subject)
+        details.append(described(part, facts))
+    if bad:
+        return CriterionResult(False, f"Not steady: {humanize.listed(sorted(set(bad)))}.", tuple(details))
+    if unknown:
+        return CriterionResult(None, facts.too_blind("postgres") or "Not known throughout.", tuple(details))
+    return CriterionResult(True, details[0] if details else "Steady.", tuple(details[1:]))
+
+
+GROWTH_STEADY = SuccessCriterion(
+    "growth_steady",
+    _title,
+    "the busiest hour stays below `GROWTH_STEADY`, and rows kept coming",
+    judge=_growth_steady,
+    applies=lambda orders: "postgres" in orders.probes and orders.tables,
+    place=3,
+)

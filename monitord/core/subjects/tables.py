@@ -22,7 +22,7 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, R
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_status
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
-from monitord.core.subjects.postgres_criteria import GROWTH_STEADY
+from monitord.core.subjects.postgres_report import GROWTH_STEADY
 from monitord.core.subjects.replica import LAGS, lags
 
 LOST = "it cannot be read"

@@ -9,7 +9,7 @@ from monitord.core import humanize
 from monitord.core.model import Finding, Kind
 from monitord.core.subjects.base import Impact, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
-from monitord.core.subjects.checks_criteria import CHECKS_MET
+from monitord.core.subjects.checks_report import CHECKS_MET
 
 TYPES: Final = ("sql", "freshness")
 # By how much the newest of all moments lies in the future.
