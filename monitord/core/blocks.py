@@ -28,7 +28,6 @@ class Bullets:
 
     @property
     def is_marked(self) -> bool:
-        """Whether any of them has a mark."""
         return any(style for style, _ in self.items)
 
 
@@ -123,12 +122,10 @@ class Grid:
 
     @property
     def is_marked(self) -> bool:
-        """Whether any row has a mark."""
         return any(style for style, _ in self.rows)
 
     @property
     def has_plots(self) -> bool:
-        """Whether any cell is a plot."""
         return any(isinstance(cell, Plot) for _, row in self.rows for cell in row)
 
     def without_plots(self) -> Grid:

@@ -160,7 +160,6 @@ class _Tally:
                 self.down += passed
 
     def measure(self, kind: RollupKind, value: float) -> None:
-        """One more value."""
         self.readings += 1
         if kind == "increase":
             self.gained = (self.gained or 0.0) + value

@@ -170,7 +170,6 @@ def field_names() -> tuple[str, ...]:
 
 
 def build_report(history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime) -> FleetStatus:
-    """What the history and the alert book amount to at `now`."""
     at = now.timestamp()
     orders = effective(orders, history)
     report = FleetStatus(
@@ -304,7 +303,6 @@ def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
 
 
 def alert_status(alert: Alert, suppressed_by: str = "") -> AlertStatus:
-    """An alert as it is shown."""
     finding = alert.finding
     flapping = Flapping(alert.flaps, alert.flapping_since, round(alert.calm_for, 3)) if alert.flaps else None
     return AlertStatus(

@@ -60,7 +60,6 @@ class Scene:
 
     @property
     def has_epochs(self) -> bool:
-        """Whether this fleet has epochs."""
         return self.report is not None and bool(self.report["epochs"])
 
     @property

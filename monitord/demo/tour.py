@@ -136,7 +136,6 @@ class Tour:
             self._note("cleared" if expected else "beside", f"monitord: {told.rule} of {told.subject} is resolved")
 
     def warned(self, sentence: str) -> None:
-        """A warning that is no alert."""
         self._note("note", f"monitord: {sentence}")
 
     # The tour itself

@@ -31,7 +31,6 @@ class DiscoveredEndpoint:
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     def check(self) -> dict[str, str]:
-        """The check that watches it."""
         if self.is_http:
             return {"type": "http", "url": f"http://{self.place}/", "service": self.service}
         return {"type": "tcp", "address": self.place, "service": self.service}

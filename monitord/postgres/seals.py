@@ -130,7 +130,6 @@ async def tree_of(connection: Connection, epoch: int, channel: str) -> Tree | No
 
 
 async def verify(connection: Connection, seal: Seal, keccak256: Hash) -> Verification:
-    """Recompute one seal."""
     return await judged(connection, seal, await recomputed(connection, seal.epoch, seal.channel, keccak256))
 
 

@@ -89,7 +89,6 @@ class BoundedParser(_AsyncRESP2Parser):
     """redis-py's own parser over a BoundedStream; what is not in the protocol is InvalidResponse, whatever it is."""
 
     def on_connect(self, connection: AbstractConnection) -> None:
-        """The stream is there."""
         super().on_connect(connection)  # type: ignore[no-untyped-call]
         self._stream: Any = BoundedStream(self._stream, MOST_BYTES)
 

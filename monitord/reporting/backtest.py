@@ -74,7 +74,6 @@ def _pair(pair: Pair) -> dict[str, object]:
 
 
 def text(found: Backtest, changes: Changes, screen: Terminal) -> str:
-    """The backtest for people."""
     tried = ", ".join(f"{name}={value if value is not None else ''}" for name, value in changes.items())
     blind = f", {humanize.duration(found.blind_seconds)} of it blind" if found.blind_seconds else ""
     lines = screen.wrapped(

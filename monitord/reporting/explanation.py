@@ -41,7 +41,6 @@ def explanation_fields(subjects: Sequence[ExplainedSubject], files: Sequence[str
 
 
 def explanation_text(subjects: Sequence[ExplainedSubject], files: Sequence[str], unasked: str, screen: Terminal) -> str:
-    """The explanation for people."""
     read = ", ".join(files) if files else "none; what is not in the environment is at its default"
     lines = screen.wrapped(f"Settings files: {read}.", indent="")
     lines += screen.wrapped(f"Settings are named without {PREFIX}.", indent="")

@@ -73,7 +73,6 @@ class TileGroup:
 
     @property
     def left_out(self) -> int:
-        """How many have no tile."""
         return self.total - len(self.tiles) - len(self.folded)
 
 

@@ -156,7 +156,6 @@ def _drawn(cell: Cell, pictures: Pictures | None) -> str:
 
 
 def report_head(night: Report) -> ReportHead:
-    """What a report begins with."""
     return ReportHead(style_of(night), night.headline, sentence(night.sentence), f"{length(night)}. {blindness(night)}")
 
 

@@ -156,7 +156,6 @@ def _part_lines(part: Section, screen: Terminal) -> Iterator[str]:
 
 
 def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
-    """One block, indented."""
     match block:
         case Paragraph(text, style):
             yield from (screen.paint(line, style) for line in screen.wrapped(text, indent))

@@ -203,7 +203,6 @@ def _roughly(seconds: float) -> str:
 
 
 def outlook_evidence(outlook: Outlook) -> dict[str, object]:
-    """An outlook as evidence of a finding."""
     return {
         "span_seconds": round(outlook.span),
         "confidence": outlook.confidence,

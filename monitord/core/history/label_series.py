@@ -23,7 +23,6 @@ class LabelSeries:
         return self.first + (len(self.numbers) - 1) * self.length if self.numbers else None
 
     def get(self, label: int) -> int | None:
-        """The number of one label."""
         if not self.numbers:
             return None
         place, rest = divmod(label - self.first, self.length)

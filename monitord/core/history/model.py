@@ -283,7 +283,6 @@ class History:
         return replace(self, by_subject={**self.by_subject, subject: what})
 
     def blind_seconds(self, probe: str, start: float, end: float) -> float:
-        """How much of [start, end] the probe was blind."""
         spans = self.blind.get(probe)
         return _seconds(spans, start, end) if spans else 0  # nearly always
 

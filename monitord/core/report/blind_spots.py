@@ -24,7 +24,6 @@ class BlindSpots:
         self._looks = 0
 
     def observe(self, observation: Observation) -> None:
-        """One more observation, in order."""
         at = observation.now.timestamp()
         self._looks += at >= self._since
         for name, reading in observation.readings.items():

@@ -81,7 +81,6 @@ class ReportFacts:
         return over.timestamp() >= self.since + self.orders.late_after.total_seconds()
 
     def was_critical(self, alert: Alert) -> bool:
-        """Whether an alert of the window was critical in it."""
         if alert.severity == "critical":
             return True
         return alert.was_critical and (alert.eased_at is None or alert.eased_at.timestamp() >= self.since)

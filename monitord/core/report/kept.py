@@ -36,7 +36,6 @@ def earlier(since: float, until: float) -> tuple[tuple[str, float], ...]:
 
 
 def window(name: str, since: float, until: float, days: Sequence[Rollup]) -> KeptWindow:
-    """What the days of a window come to in all."""
     found: dict[tuple[str, str], Rollup] = {}
     first: dict[tuple[str, str], int] = {}
     last: dict[tuple[str, str], int] = {}

@@ -34,7 +34,6 @@ class Levels:
         ]
 
     def observe(self, observation: Observation) -> None:
-        """One more observation, in order."""
         at = observation.now.timestamp()
         for followed in self._followed:
             reading = observation.readings.get(followed.subject.name)

@@ -329,7 +329,6 @@ class Report:
         return cast("T", self.results[part.name])
 
     def having(self, part: ReportPart[T], result: T) -> Report:
-        """This report, with another result of one part."""
         return replace(self, results={**self.results, part.name: result})
 
     @property

@@ -77,9 +77,7 @@ class AsOf(Protocol):
     """Whatever holds as of a moment: a report, or a page. `until` is that moment, in Unix seconds."""
 
     @property
-    def until(self) -> float:
-        """As of when it holds."""
-        ...
+    def until(self) -> float: ...
 
 
 def at(moment: float | datetime, report: AsOf) -> str:

@@ -251,7 +251,6 @@ def _said(number: NumberStatus) -> str:
 
 
 def limits_said(number: NumberStatus) -> str:
-    """The limits of a number, for people."""
     given = (("warning", number.warning), ("critical", number.critical))
     return ", ".join(f"{level} {limit}" for level, limit in given if limit is not None)
 

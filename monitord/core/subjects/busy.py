@@ -34,7 +34,6 @@ class _Busy:
 
 
 def load_per_core(load: float | None, cores: float | None) -> float | None:
-    """The load for each core."""
     return None if load is None or not cores else round(load / cores, 2)
 
 

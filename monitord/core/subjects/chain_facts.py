@@ -201,13 +201,11 @@ class AccountFacts:
         return {"latest": self.latest, "ring": ring, "at": self.at}
 
     def state(self, epoch: int, root: str) -> State:
-        """How a root stands in it."""
         ring = {label: kept[:_KEPT_DIGITS] for label, kept in self.ring.items()}
         return compared(epoch, root[:_KEPT_DIGITS], self.latest, ring)
 
 
 def accounts(reading: Reading, at: float | None) -> Iterator[AccountFacts]:
-    """The accounts that were read."""
     rings = _rings(reading)
     for one in reading.named(ACCOUNT):
         group, channel = one.label("group"), one.label("channel")

@@ -241,7 +241,6 @@ def said(value: float | None, unit: str) -> str:
 
 
 def in_words(limit: Threshold, unit: str) -> str:
-    """A limit with its unit, for people."""
     return f"{limit.condition} {'..'.join(said(end, unit) for end in limit.ends)}"
 
 

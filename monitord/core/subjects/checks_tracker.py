@@ -62,7 +62,6 @@ class CheckTracker:
             series.unit = str(units.get(name) or series.unit)
 
     def result(self, _: FoldedWindow) -> tuple[CheckReport, ...]:
-        """Each check over the window."""
         return tuple(
             CheckReport(
                 name, order.type, order.unit or self._series[name].unit, order.warning, order.critical,

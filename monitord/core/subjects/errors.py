@@ -42,7 +42,6 @@ def errors_status(name: str, history: History, orders: StandingOrders) -> Errors
 
 
 def rate(errors: ErrorsStatus) -> str:
-    """The rate, for people."""
     if errors.per_minute is None:
         return "unknown"
     return f"{'at least ' if errors.at_least else ''}{_count(errors.per_minute)} a minute"

@@ -64,7 +64,6 @@ def itself(alert: Alert) -> tuple[str, ...]:
 
 
 def faces_users(service: str, orders: StandingOrders) -> bool:
-    """Whether the orders name this service as user-facing."""
     return service in orders.user_facing
 
 

@@ -109,7 +109,6 @@ class ServiceTracker:
         self._last, self._dark_since = at, None
 
     def result(self, window: FoldedWindow) -> tuple[ServiceReport, ...]:
-        """Each service."""
         roster = expected(window.history, self._orders)
         dark = self._unproven()
         found = []

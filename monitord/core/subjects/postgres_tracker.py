@@ -56,7 +56,6 @@ class TableTracker:
             points.append((at, max(table.gained, points[-1][1]) if points else table.gained))
 
     def result(self, _: FoldedWindow) -> tuple[TableReport, ...]:
-        """Each table."""
         return tuple(self._table(name, points) for name, points in self._gained.items())
 
     def _table(self, name: str, points: list[tuple[float, float]]) -> TableReport:

@@ -91,7 +91,6 @@ def _metrics(subjects: tuple[Subject, ...]) -> set[str]:
 
 
 def added() -> tuple[Subject, ...]:
-    """The subjects that packages have added."""
     return _registered[len(SUBJECTS) :]
 
 

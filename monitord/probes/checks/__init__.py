@@ -84,7 +84,6 @@ MAKERS: Final[Mapping[str, Maker]] = {
 
 
 def made(context: ProbeContext) -> list[ScheduledCheck]:
-    """The checks that are configured."""
     settings, found = context.settings, []
     for name, check in settings.checks.items():
         timeout = (check.timeout or settings.probe_timeout).total_seconds()

@@ -86,7 +86,6 @@ def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = Tr
 
 
 def stretch_words(stretches: Sequence[StateStretch]) -> list[tuple[float, str]]:
-    """The state in words from each moment on."""
     return [(part.start, part.word or UNKNOWN) for part in stretches if part.state != "restarted"]
 
 
@@ -156,7 +155,6 @@ class PlottedLine:
 
     @property
     def highest(self) -> tuple[float | None, float | None]:
-        """The peak, and when it was."""
         if self.peak is not None:
             return self.peak, self.peak_at
         known = [(value, at) for at, value in self.points if value is not None]

@@ -63,7 +63,6 @@ class PostgresServer(PortServer):
 
     @property
     def password(self) -> str:
-        """The password of every role."""
         return self._password
 
     async def start(self) -> None:
