@@ -53,39 +53,39 @@ async def _report(found: CommandSettings, back: timedelta, style: str, output: P
     since = until - back
     passing = partial(with_progress, begin=since, end=until, doing="reading")
     try:
-        night = await report_from_recording(settings, found.orders, since, until, passing, compare=compare)
+        report = await report_from_recording(settings, found.orders, since, until, passing, compare=compare)
     except STATE_ERRORS as error:
         return unreadable("report", error, settings.state_dir)
-    text = rendered(night, style, is_terminal=output is None and sys.stdout.isatty())
+    text = rendered(report, style, is_terminal=output is None and sys.stdout.isatty())
     if output is None:
         say(text)
-        return EXIT_CODES[night.verdict]
+        return EXIT_CODES[report.verdict]
     try:
         output.write_text(text, encoding="utf-8")  # noqa: ASYNC240 - nothing else goes on in this process any more
     except OSError as error:
         note(f"--output {clean(str(output))}: {error.strerror}")
         return 2
-    note(f"{night.verdict}: written to {clean(str(output))}")
-    return EXIT_CODES[night.verdict]
+    note(f"{report.verdict}: written to {clean(str(output))}")
+    return EXIT_CODES[report.verdict]
 
 
-def rendered(night: Report, style: str, *, is_terminal: bool) -> str:
+def rendered(report: Report, style: str, *, is_terminal: bool) -> str:
     """The report in this format. Only what that takes is imported."""
     match style:
         case "json":
             from monitord.jsonable import document
             from monitord.reporting.report_json import report_fields
 
-            return document(report_fields(night))
+            return document(report_fields(report))
         case "html":
             from monitord.reporting.html import report_html
 
-            return report_html(night)
+            return report_html(report)
         case "markdown":
             from monitord.reporting.markdown import report_markdown
 
-            return report_markdown(night)
+            return report_markdown(report)
         case _:
             from monitord.reporting.text import report_text
 
-            return report_text(night, terminal(is_terminal, os.environ))
+            return report_text(report, terminal(is_terminal, os.environ))

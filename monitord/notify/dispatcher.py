@@ -63,9 +63,9 @@ class Dispatcher:
             seen = f"{report.status.upper()}: {verdict(report)}"
         self.heartbeat.end(not problem, problem or seen)
 
-    async def verdict(self, night: Report) -> None:
-        self.log.verdict(night)
-        await self.outbox.verdict(night)
+    async def verdict(self, report: Report) -> None:
+        self.log.verdict(report)
+        await self.outbox.verdict(report)
 
     def aside(self, aside: SetAside) -> None:
         """Say that a snapshot had to be put aside."""

@@ -68,10 +68,10 @@ class EventLog:
             lost=aside.lost,
         )
 
-    def verdict(self, night: Report) -> None:
+    def verdict(self, report: Report) -> None:
         """The verdict of the report, as its schedule asks for it."""
-        level: Level = "info" if night.headline == "GO" else "warning"
-        self._log.emit("verdict_reported", level, verdict_sentence(night), **verdict_fields(night))
+        level: Level = "info" if report.headline == "GO" else "warning"
+        self._log.emit("verdict_reported", level, verdict_sentence(report), **verdict_fields(report))
 
     def troubles(self) -> list[Unmeasured]:
         """The log outputs that fail now: nobody reads stdout, or its files cannot be written."""

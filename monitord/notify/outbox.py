@@ -120,9 +120,9 @@ class Outbox:
         except Exception as error:  # noqa: BLE001 - as above
             self._log.internal(f"what fires could not be made for {worker.channel.name}", error)
 
-    async def verdict(self, night: Report) -> None:
+    async def verdict(self, report: Report) -> None:
         """Sends the verdict of a report, wherever whole sentences are read."""
-        message = verdict_message(night, self.sender)
+        message = verdict_message(report, self.sender)
         planned = [
             PlannedMessage(worker.channel.name, message) for worker in self._workers.values() if _reads(worker.channel)
         ]

@@ -213,21 +213,21 @@ def ack_message(alert: Alert, now: datetime, sender: Origin) -> Message:
     return _message(alert, "acknowledged", alert.acked_at or now, title, (), alert_fields(alert), sender)
 
 
-def verdict_message(night: Report, sender: Origin) -> Message:
+def verdict_message(report: Report, sender: Origin) -> Message:
     """The message of a report's verdict, as of its end."""
-    at = datetime.fromtimestamp(night.until, UTC)
-    sentence = verdict_sentence(night)
+    at = datetime.fromtimestamp(report.until, UTC)
+    sentence = verdict_sentence(report)
     marks = {True: "met", False: "NOT MET", None: "unknown"}
     title = f"{sender.place}: {sentence}"
-    lines = [*_cut(title, sentence), *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in night.criteria)]
+    lines = [*_cut(title, sentence), *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in report.criteria)]
     return Message(
         id=_identity("verdict", sender.place, at.isoformat()),
         kind="verdict",
         at=at,
-        severity="warning" if night.headline != night.verdict else _VERDICTS.get(night.verdict, "warning"),
+        severity="warning" if report.headline != report.verdict else _VERDICTS.get(report.verdict, "warning"),
         title=_line(title),
         text=mask("\n".join(lines)),
-        fields=in_json({**verdict_fields(night), **_of(sender)}, mask),
+        fields=in_json({**verdict_fields(report), **_of(sender)}, mask),
         link=sender.links.page("/report"),
     )
 

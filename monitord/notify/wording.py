@@ -86,20 +86,20 @@ def action_sentence(action: Action) -> str:
     return f"{ACTIONS[action.action]} {whom}: {action.reason}"
 
 
-def verdict_sentence(night: Report) -> str:
-    return f"{night.headline}: {night.sentence}"
+def verdict_sentence(report: Report) -> str:
+    return f"{report.headline}: {report.sentence}"
 
 
-def verdict_fields(night: Report) -> dict[str, object]:
+def verdict_fields(report: Report) -> dict[str, object]:
     """The verdict, and what it rests on."""
     return {
-        "verdict": night.verdict,
-        "since": datetime.fromtimestamp(night.since, UTC),
-        "until": datetime.fromtimestamp(night.until, UTC),
-        "blind_minutes": night.blind_minutes,
-        "criteria": [{"name": c.name, "met": c.met, "evidence": c.evidence} for c in night.criteria],
-        "open_warnings": [{"rule": w.rule, "subject": w.subject, "summary": w.summary} for w in night.open_warnings],
-        "incidents": len(night.incidents),
+        "verdict": report.verdict,
+        "since": datetime.fromtimestamp(report.since, UTC),
+        "until": datetime.fromtimestamp(report.until, UTC),
+        "blind_minutes": report.blind_minutes,
+        "criteria": [{"name": c.name, "met": c.met, "evidence": c.evidence} for c in report.criteria],
+        "open_warnings": [{"rule": w.rule, "subject": w.subject, "summary": w.summary} for w in report.open_warnings],
+        "incidents": len(report.incidents),
     }
 
 

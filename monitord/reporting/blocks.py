@@ -9,58 +9,58 @@ from monitord.core.report.model import Report
 from monitord.core.report.wording import PREPARED, at, ending, evidence, met, sentence, spell
 
 
-def criteria(night: Report) -> Section:
+def criteria(report: Report) -> Section:
     """Whether all was as expected, criterion by criterion."""
     items = tuple(
         Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
-        for found in night.criteria
+        for found in report.criteria
     )
     return Section(
         "criteria", "Success criteria", (Checklist(items) if items else Paragraph("No criteria were judged."),)
     )
 
 
-def preparation(night: Report) -> Section:
+def preparation(report: Report) -> Section:
     """What is to be ready before the on-chain test, line by line."""
     items = tuple(
         Item(PREPARED[line.state], line.state.upper() if line.state == "not done" else line.state, line.title, said)
-        for line in night.preparation
+        for line in report.preparation
         for said in (tuple(sentence(one) for one in line.sentences),)
     )
     return Section("preparation", "Before the on-chain test", (Checklist(items),))
 
 
-def still_open(night: Report) -> Section:
+def still_open(report: Report) -> Section:
     """The warnings that fire as the window ends: a GO leaves them to whoever reads it."""
     items: list[tuple[Style | None, str]] = []
-    for found in night.open_warnings:
+    for found in report.open_warnings:
         quiet = f", silenced by {found.silenced_by}" if found.silenced_by else ""
-        when = f"{_name(found.rule, found.subject)}, since {at(found.since, night)}{quiet}"
+        when = f"{_name(found.rule, found.subject)}, since {at(found.since, report)}{quiet}"
         items.append(("warning", f"{when}. {sentence(found.summary)}"))
     return Section("open", f"Warnings still open ({len(items)})", (Bullets(tuple(items)),))
 
 
-def incidents(night: Report) -> Section:
+def incidents(report: Report) -> Section:
     """What went wrong, in order."""
-    if not night.incidents:
+    if not report.incidents:
         return Section("incidents", "Incidents", (Paragraph("None."),))
-    parts = tuple(_incident(number, found, night) for number, found in enumerate(night.incidents, 1))
+    parts = tuple(_incident(number, found, report) for number, found in enumerate(report.incidents, 1))
     return Section("incidents", f"Incidents ({len(parts)})", parts=parts)
 
 
-def _incident(number: int, found: Incident, night: Report) -> Section:
+def _incident(number: int, found: Incident, report: Report) -> Section:
     alert = found.cause
-    fired = "it never fired" if found.fired_at is None else f"fired at {at(found.fired_at, night)}"
+    fired = "it never fired" if found.fired_at is None else f"fired at {at(found.fired_at, report)}"
     fired += f"; silenced by {found.silenced_by}" if found.silenced_by else ""
     others = [part for part in found.parts if part.alert.id != alert.id]
     pairs = [
         ("Cause", sentence(alert.finding.summary)),
         *([("Flapping", f"it came {alert.flaps} times")] if alert.flaps else []),
-        ("First sign", f"{at(found.first_sign, night)}; {fired}"),
-        ("Ended", ending(found, night)),
+        ("First sign", f"{at(found.first_sign, report)}; {fired}"),
+        ("Ended", ending(found, report)),
         *(
             ("Evidence", "; ".join(f"{name}: {value}" for name, value in told))
-            for told in [evidence(found.cause.finding, night)]
+            for told in [evidence(found.cause.finding, report)]
             if told
         ),
         ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
@@ -72,16 +72,16 @@ def _incident(number: int, found: Incident, night: Report) -> Section:
     for heading, parts in (("Before that it was", before), ("It explains", explained)):
         if parts:
             many = f"{len(parts)} {'alert' if len(parts) == 1 else 'alerts'}"
-            blocks += [Paragraph(f"{heading} {many}:"), Bullets(tuple(_bullet(part, night) for part in parts))]
-    if text := night.escalations.get(found.id):
+            blocks += [Paragraph(f"{heading} {many}:"), Bullets(tuple(_bullet(part, report) for part in parts))]
+    if text := report.escalations.get(found.id):
         blocks.append(Verbatim("Escalation text", text, urgent=found.ended_at is None))
     title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")
     return Section(f"incident-{number}", title, tuple(blocks), style=found.severity, is_over=found.ended_at is not None)
 
 
-def _bullet(part: IncidentPart, night: Report) -> tuple[Style, str]:
+def _bullet(part: IncidentPart, report: Report) -> tuple[Style, str]:
     alert = part.alert
-    told = f"{_name(alert.rule, alert.subject)}, {spell(part, night)}. {sentence(alert.finding.summary)}"
+    told = f"{_name(alert.rule, alert.subject)}, {spell(part, report)}. {sentence(alert.finding.summary)}"
     return alert.severity, told
 
 

@@ -28,7 +28,7 @@ from monitord.core.blocks import (
 from monitord.core.humanize import NOTHING
 from monitord.core.report.model import Report
 from monitord.core.report.wording import blindness, dated, length, sentence, style_of
-from monitord.reporting.charts.night import night_plots
+from monitord.reporting.charts.report_plots import report_plots
 from monitord.reporting.charts.spark import meter
 from monitord.reporting.charts.svg import joined, tag
 from monitord.reporting.report import sections
@@ -88,16 +88,16 @@ class ReportHead:
     span: str
 
 
-def report_html(night: Report) -> str:
+def report_html(report: Report) -> str:
     """The whole report as a page to open, to send or to print."""
     css = files("monitord.reporting").joinpath("report.css").read_text(encoding="utf-8")
     template = _templates().get_template("standalone.html")
     return template.render(
-        title=f"{night.headline}: the report to {dated(night.until)}",
+        title=f"{report.headline}: the report to {dated(report.until)}",
         css=Markup(css),  # noqa: S704 - the package's own
-        head=report_head(night),
-        sections=report_sections(night),
-        length=length(night),
+        head=report_head(report),
+        sections=report_sections(report),
+        length=length(report),
     )
 
 
@@ -155,14 +155,16 @@ def _drawn(cell: Cell, pictures: Pictures | None) -> str:
     return in_words(cell)
 
 
-def report_head(night: Report) -> ReportHead:
-    return ReportHead(style_of(night), night.headline, sentence(night.sentence), f"{length(night)}. {blindness(night)}")
+def report_head(report: Report) -> ReportHead:
+    return ReportHead(
+        style_of(report), report.headline, sentence(report.sentence), f"{length(report)}. {blindness(report)}"
+    )
 
 
-def report_sections(night: Report) -> list[IllustratedSection]:
+def report_sections(report: Report) -> list[IllustratedSection]:
     """Everything below the verdict."""
-    pictures = Pictures(night_plots(night))
-    return [illustrated(section, pictures) for section in sections(night)]
+    pictures = Pictures(report_plots(report))
+    return [illustrated(section, pictures) for section in sections(report)]
 
 
 def illustrated(

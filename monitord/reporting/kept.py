@@ -20,9 +20,9 @@ _UNFOLDED: Final = 60
 TITLE: Final = "By the hour"
 
 
-def sections(night: Report) -> Iterator[Section]:
+def sections(report: Report) -> Iterator[Section]:
     """What is kept of the window, and what it is compared with."""
-    past = night.kept
+    past = report.kept
     if past is None:
         return
     if past.window is not None:

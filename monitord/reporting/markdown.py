@@ -26,11 +26,11 @@ _ICONS: Final[dict[Style | None, str]] = {
 }
 
 
-def report_markdown(night: Report) -> str:
+def report_markdown(report: Report) -> str:
     """The whole report, for an issue, a chat or a file."""
-    lines = [f"# {_ICONS[style_of(night)].split()[0]} {night.headline}: {escaped(sentence(night.sentence))}", ""]
-    lines += [f"{escaped(length(night))}. {escaped(blindness(night))}"]
-    for section in sections(night):
+    lines = [f"# {_ICONS[style_of(report)].split()[0]} {report.headline}: {escaped(sentence(report.sentence))}", ""]
+    lines += [f"{escaped(length(report))}. {escaped(blindness(report))}"]
+    for section in sections(report):
         lines += ["", f"## {escaped(section.title)}", *_blocks(section)]
         for part in section.parts:
             mark = f" – {_ICONS[part.style]}" if part.style else ""

@@ -71,19 +71,19 @@ def check_answer(action: Action, report: FleetStatus, at: datetime, duration_ms:
     return answer
 
 
-def report_answer(night: Report) -> Answer:
+def report_answer(report: Report) -> Answer:
     """The verdict of a report, each criterion in a sentence."""
     words = {True: "met", False: "NOT MET", None: "unknown"}
     return {
         "action": "report",
-        "verdict": night.verdict,
-        "says": night.sentence,
-        "since": datetime.fromtimestamp(night.since, UTC),
-        "until": datetime.fromtimestamp(night.until, UTC),
-        "criteria": {c.name: f"{words[c.met]}: {c.evidence}" for c in night.criteria},
-        "open_warnings": [f"{w.rule} {w.subject}: {w.summary}" for w in night.open_warnings],
-        "incidents": len(night.incidents),
-        "blind_minutes": night.blind_minutes,
+        "verdict": report.verdict,
+        "says": report.sentence,
+        "since": datetime.fromtimestamp(report.since, UTC),
+        "until": datetime.fromtimestamp(report.until, UTC),
+        "criteria": {c.name: f"{words[c.met]}: {c.evidence}" for c in report.criteria},
+        "open_warnings": [f"{w.rule} {w.subject}: {w.summary}" for w in report.open_warnings],
+        "incidents": len(report.incidents),
+        "blind_minutes": report.blind_minutes,
     }
 
 

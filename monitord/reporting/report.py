@@ -14,48 +14,48 @@ from monitord.reporting.blocks import criteria, incidents, preparation, still_op
 from monitord.reporting.sections import StatusView, subject_sections
 
 
-def sections(night: Report) -> tuple[Section, ...]:
+def sections(report: Report) -> tuple[Section, ...]:
     """The whole report below its verdict."""
     found = (
-        criteria(night),
-        *((preparation(night),) if night.preparation else ()),
-        *((still_open(night),) if night.open_warnings else ()),
-        incidents(night),
-        *(section for subject in registered() for section in subject.report(night)),
-        *kept.sections(night),
-        blind(night),
-        baseline(night),
+        criteria(report),
+        *((preparation(report),) if report.preparation else ()),
+        *((still_open(report),) if report.open_warnings else ()),
+        incidents(report),
+        *(section for subject in registered() for section in subject.report(report)),
+        *kept.sections(report),
+        blind(report),
+        baseline(report),
     )
-    notes = Section("notes", "Notes", (Bullets(tuple((None, sentence(note)) for note in night.notes)),))
-    return (*found, notes) if night.notes else found
+    notes = Section("notes", "Notes", (Bullets(tuple((None, sentence(note)) for note in report.notes)),))
+    return (*found, notes) if report.notes else found
 
 
-def blind(night: Report) -> Section:
+def blind(report: Report) -> Section:
     """What the monitor itself could not see."""
     title = "What the monitor could not see"
-    if not night.blind:
-        nothing = "Nothing: every probe was seen throughout." if night.blind_minutes <= 0 else "No spell is recorded."
+    if not report.blind:
+        nothing = "Nothing: every probe was seen throughout." if report.blind_minutes <= 0 else "No spell is recorded."
         return Section("blind", title, (Paragraph(nothing),))
     items: list[tuple[Style | None, str]] = []
-    for found in night.blind[:MOST]:
+    for found in report.blind[:MOST]:
         why = WHY_BLIND.get(found.why, found.why) + (f": {found.error}" if found.error else "")
-        items.append(("unknown", sentence(f"{found.probe} {span(found.start, found.end, night)}: {why}")))
-    if len(night.blind) > MOST:
-        items.append(("unknown", f"And {len(night.blind) - MOST} spells more."))
+        items.append(("unknown", sentence(f"{found.probe} {span(found.start, found.end, report)}: {why}")))
+    if len(report.blind) > MOST:
+        items.append(("unknown", f"And {len(report.blind) - MOST} spells more."))
     return Section("blind", title, (Bullets(tuple(items)),))
 
 
-def baseline(night: Report) -> Section:
+def baseline(report: Report) -> Section:
     """How things stand now, as last recorded."""
     title = "Baseline of now"
-    if night.baseline is None:
+    if report.baseline is None:
         return Section("baseline", title, (Paragraph("Unknown: no check is recorded.", "unknown"),))
-    when = "at an unknown time" if night.baseline_at is None else f"at {dated(night.baseline_at)}"
+    when = "at an unknown time" if report.baseline_at is None else f"at {dated(report.baseline_at)}"
     try:
-        found = read_status(night.baseline)
+        found = read_status(report.baseline)
     except (ValueError, TypeError, KeyError):  # another monitord wrote it
         return Section("baseline", title, (Paragraph(f"Unknown: what is recorded {when} cannot be read.", "unknown"),))
-    view = StatusView(found, night.orders, night.baseline_at or night.until)
+    view = StatusView(found, report.orders, report.baseline_at or report.until)
     facts = FactTable((("Status", found.status),))
     parts = tuple(
         replace(part, key=f"now-{part.key}", blocks=tuple(without_plots(part.blocks)))

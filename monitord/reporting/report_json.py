@@ -29,17 +29,17 @@ TOLD: Final = (
 _POINTS: Final = 480
 
 
-def report_fields(night: Report) -> dict[str, Any]:
+def report_fields(report: Report) -> dict[str, Any]:
     """Everything the report says, by name.
 
     A service's `memory` is a list of {at, bytes}, thinned to a few hundred points that keep every peak and gap.
     """
-    now = datetime.fromtimestamp(night.until, UTC)
+    now = datetime.fromtimestamp(report.until, UTC)
     parts = (part for subject in registered() for part in subject.report_parts)
     return {
-        **{name: _field(name, getattr(night, name)) for name in TOLD},
-        "incidents": [_plain(incident_fields(found, now)) for found in night.incidents],
-        **{part.name: _plain(part.shown(night.of(part))) for part in parts},
+        **{name: _field(name, getattr(report, name)) for name in TOLD},
+        "incidents": [_plain(incident_fields(found, now)) for found in report.incidents],
+        **{part.name: _plain(part.shown(report.of(part))) for part in parts},
     }
 
 

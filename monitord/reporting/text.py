@@ -8,11 +8,13 @@ from monitord.reporting.report import sections
 from monitord.reporting.terminal import Terminal, section_lines
 
 
-def report_text(night: Report, screen: Terminal) -> str:
+def report_text(report: Report, screen: Terminal) -> str:
     """The whole report for people at a terminal."""
-    style = style_of(night)
-    lines = [screen.paint(line, style) for line in screen.wrapped(f"{night.headline}: {sentence(night.sentence)}", "")]
-    lines += screen.wrapped(f"{length(night)}. {blindness(night)}", indent="")
-    for section in sections(night):
+    style = style_of(report)
+    lines = [
+        screen.paint(line, style) for line in screen.wrapped(f"{report.headline}: {sentence(report.sentence)}", "")
+    ]
+    lines += screen.wrapped(f"{length(report)}. {blindness(report)}", indent="")
+    for section in sections(report):
         lines += ["", *section_lines(section, screen)]
     return "\n".join(lines) + "\n"

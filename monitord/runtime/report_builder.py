@@ -69,8 +69,10 @@ async def report_from_recording(
     recapping = asyncio.create_task(_recap(settings, asked, since, until))
     before: tuple[RecapBefore, ...] = ()
     try:
-        night: Report = await worker.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
-        if night.verdict == "GO":
+        report: Report = await worker.run(
+            _look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS
+        )
+        if report.verdict == "GO":
             await worker.run(
                 remember_go, settings.state_dir, since.timestamp(), until.timestamp(), timeout=LOOK_SECONDS
             )
@@ -84,7 +86,7 @@ async def report_from_recording(
         recapping.cancel()
         with suppress(asyncio.CancelledError):
             await recapping
-    return replace(night, recap=recap, recap_error=error, recap_before=before, kept=kept)
+    return replace(report, recap=recap, recap_error=error, recap_before=before, kept=kept)
 
 
 def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:

@@ -127,11 +127,11 @@ class _BySpan(OrderedDict[timedelta, AsyncCache[T]]):
 
 
 def _drawn(night: Report) -> RenderedPage:
-    from monitord.reporting.charts.night import night_plots
+    from monitord.reporting.charts.report_plots import report_plots
 
     services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.of(SERVICE_REPORTS))
     thin = night.having(SERVICE_REPORTS, services)
-    plot = night_plots(thin)
+    plot = report_plots(thin)
     small = [Plot("memory_small", one.name) for one in services] + [
         Plot("value_small", one.name) for one in night.of(CHECK_REPORTS)
     ]

@@ -22,21 +22,21 @@ from monitord.reporting.charts.spark import spark, value_spark
 _HOURS_EVERY: Final = 8
 
 
-def night_plots(night: Report) -> Callable[[Plot], Markup | None]:
+def report_plots(report: Report) -> Callable[[Plot], Markup | None]:
     """What draws a plot of what is recorded; None where nothing is."""
-    span, last = TimeSpan(night.since, night.until), len(night.of(SERVICE_REPORTS))
+    span, last = TimeSpan(report.since, report.until), len(report.of(SERVICE_REPORTS))
     plots: dict[tuple[PlotName, str], Callable[[], Markup]] = {}
-    for n, service in enumerate(night.of(SERVICE_REPORTS), 1):
+    for n, service in enumerate(report.of(SERVICE_REPORTS), 1):
         axis = n == last or n % _HOURS_EVERY == 0
         plots["states", service.name] = partial(strip, f"strip-{n}", service, span, axis=axis)
         plots["memory", service.name] = partial(memory_plot, f"memory-{n}", service, span)
         plots["memory_small", service.name] = partial(spark, service, span)
-    for n, table in enumerate(night.of(TABLE_REPORTS), 1):
+    for n, table in enumerate(report.of(TABLE_REPORTS), 1):
         plots["growth", table.name] = partial(growth_bars, f"growth-{n}", table, span)
-    for n, check in enumerate(night.of(CHECK_REPORTS), 1):
+    for n, check in enumerate(report.of(CHECK_REPORTS), 1):
         plots["value", check.name] = partial(value_plot, f"check-{n}", check, span)
         plots["value_small", check.name] = partial(value_spark, check, span)
-    for n, group in enumerate(night.of(SEALING_REPORT).groups, 1):
+    for n, group in enumerate(report.of(SEALING_REPORT).groups, 1):
         plots["delays", group.group] = partial(seal_plot, f"seals-{n}", group)
     return partial(_drawn, plots)
 
