@@ -12,6 +12,7 @@ from bench.measure import table
 from monitord.demo.seed import apply_schema
 from monitord.postgres import queries
 from monitord.postgres.participation import spellings
+from monitord.postgres.pipeline import TABLES
 from monitord.testing.sandbox import Sandbox
 from monitord.testing.servers.postgres import PostgresServer
 
@@ -70,6 +71,7 @@ def statements() -> list[Asked]:
     """Those of the pipeline's probe, as it sends them."""
     window = [NEWEST - ago * HOUR for ago in range(WINDOW)]
     both = {"trees": True, "indexed": True}
+    each, card = "each that is recomputed", "each case, 12 times an epoch"
     moved, twelfth, new = "when the counters moved", "12 times an epoch", "once a label, and when it changed"
     return [
         Asked("newest three labels marked", moved, queries.marked(trees=True), (window[:3],)),
@@ -94,6 +96,18 @@ def statements() -> list[Asked]:
         Asked("who joined one label", twelfth, queries.JOINED, (NEWEST, GROUPS, HOUR, 12, 200_000)),
         Asked("unique viewers of one label", "once a label", queries.VIEWERS_OF_LABEL, (NEWEST, GROUPS, 200_000)),
         Asked("rosters", twelfth, queries.ROSTER, (*spellings(["MILO"]), *spellings(GROUPS), 101)),
+        Asked("which tables there are", twelfth, queries.ACCESS, (list(TABLES),)),
+        Asked("whether names are kept", twelfth, queries.NAMES_KEPT, (NEWEST,)),
+        Asked(
+            "seals to choose one of",
+            "once an hour and group",
+            queries.SEALS,
+            (NEWEST, NEWEST, "CLS", None, NEWEST + 1, "", "", "", 2000),
+        ),
+        Asked("what a channel is sealed for", each, queries.SEALED_FOR, (NEWEST, "channel3")),
+        Asked("the tree of a seal", each, queries.TREE, (NEWEST, "channel3")),
+        Asked("a test case's seal", card, queries.PUBLISHED_FOR, (NEWEST, "channel3")),
+        Asked("a test case's participant", card, queries.PARTICIPANT, (NEWEST, "channel3", "ab" * 32)),
         Asked(
             "a page of participants", "while one is recomputed", queries.PARTICIPANTS, (NEWEST, "channel3", -1, 8192)
         ),

@@ -141,7 +141,7 @@ class PipelineProbe:
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         now = request.now + request.database_ahead  # the labels are the server's times
         try:
-            missed = [int(label) for label in sorted(request.lacking, reverse=True) if label.isdigit()]
+            missed = sorted((int(label) for label in request.lacking), reverse=True)
             return await self._measured(now, deadline, missed, once=request.once)
         except PostgresError as error:
             raise FailureError(error.kind, error.error) from error

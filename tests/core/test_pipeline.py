@@ -105,6 +105,20 @@ def test_a_case_of_which_something_is_not_so_is_not_ready(of_case: dict[str, int
     assert said in found.evidence
 
 
+def test_of_several_cases_the_one_that_is_not_ready_is_told_first() -> None:
+    others = [CASE | {"channel": name} for name in ("jason", "lacy")]
+    orders = replace(WATCHED, by_subject={"pipeline": {"test_cases": known(json.dumps([CASE, *others]))}})
+    night = Night(orders, every=120)
+    night.pipeline.cases |= {PLACE: READY, "jason/1762308000": READY | {"root": 0}, "lacy/1762308000": READY}
+    night.passes(minutes=10)
+    found = the_test(night)
+    assert found.evidence.startswith("Not ready: jason")
+    assert [one.split(" 1762308000")[0] for one in found.details] == [
+        "Not known to be ready: marlon",
+        "Not known to be ready: lacy",
+    ]
+
+
 @pytest.mark.parametrize("name", ["root", "participants", "proof", "published"])
 def test_what_is_not_known_of_a_case_is_never_taken_for_so(name: str) -> None:
     assert the_test(prepared(**{name: None})).met is None

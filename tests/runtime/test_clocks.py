@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from monitord import clocks
+from monitord.core.copying import replace
 from monitord.core.history.clocks import step_of
 from monitord.core.history.model import History
+from monitord.core.history.pipeline_model import NOTHING_KEPT
 from monitord.core.model import Observation
 from monitord.core.recording import Recorder, replay
 from monitord.probes.base import Measured, Request
@@ -78,6 +80,23 @@ async def test_probes_are_told_by_how_much_the_databases_clock_is_ahead_also_rig
     history = History(at=now.timestamp() - 3600, lived=seconds, boot=clocks.BOOT, ahead=90.0)
     observation = await observe([Seen()], CycleRequest(), 5.0, history=history)
     assert asked[0].database_ahead == pytest.approx(90.0 - 3600.0, abs=1.0)
-    assert asked[0].lacking == frozenset()
     assert observation.lived is not None
     assert observation.boot == clocks.BOOT
+
+
+async def test_a_probe_is_told_what_of_the_past_nobody_has_read() -> None:
+    asked: list[Request] = []
+
+    class Seen:
+        name = "pipeline"
+
+        async def measure(self, request: Request) -> Measured:
+            asked.append(request)
+            return Measured(())
+
+        async def close(self) -> None:
+            pass
+
+    missed = replace(NOTHING_KEPT, missed={"MILO": (3600, 7200), "CLS": (7200,)})
+    await observe([Seen()], CycleRequest(), 5.0, history=History(pipeline=missed))
+    assert asked[0].lacking == {"3600", "7200"}

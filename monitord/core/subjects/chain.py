@@ -60,6 +60,7 @@ _ON_CHAIN: Final = "on_chain"
 _REMEMBER_SECONDS: Final = 24 * 3600.0
 _MOST_REMEMBERED: Final = 200
 _MOST_ACCOUNTS: Final = 64
+_AGED_SECONDS: Final = 60.0  # what is older is said to be
 _MOST_NAMED: Final = 5
 _NOT_DEPLOYED: Final = "its deployment was not read"
 _BAD: Final = {"BEHIND": "chain_behind", "MISSING": "chain_behind", "DIFFERENT": "chain_root_differs"}
@@ -388,7 +389,7 @@ def _holds(history: History, orders: StandingOrders, channel: str, epoch: int, r
     found = standing(history, orders, channel, epoch, root)
     why, is_known = _WHY[found.state], found.state != "UNKNOWN"
     age = None if found.at is None or history.at is None else history.at - found.at
-    if age is not None and age >= 1:
+    if age is not None and age >= _AGED_SECONDS:
         read = f"its account was read {humanize.duration(age)} ago"
         why = "; ".join(filter(None, (why, read))) if is_known else f"{read}, which is too long"
     return RootOnChain(found.state == "OK" if is_known else None, why)

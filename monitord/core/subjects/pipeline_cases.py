@@ -181,9 +181,12 @@ def judge(facts: ReportFacts, prepared: tuple[PreparedCase, ...], probe: str) ->
     if reading is None:
         return CriterionResult(None, "The pipeline could not be measured as the night ended.")
     chain = {case: on_chain(case, facts.history, facts.orders) for case in prepared}
-    met = all_done(is_so for case in prepared for is_so in truths(case, reading, chain[case]).values())
-    sentences = tuple(told(case, reading, chain[case]) for case in prepared)
-    return CriterionResult(met, f"{READY[met]}: {sentences[0]}", sentences[1:])
+    ready = {case: all_done(iter(truths(case, reading, chain[case]).values())) for case in prepared}
+    met = all_done(iter(ready.values()))
+    # Those that decide it come first, and each other one says how it is.
+    first, *rest = sorted(prepared, key=lambda case: ready[case] is not met)
+    sentences = {case: f"{READY[ready[case]]}: {told(case, reading, chain[case])}" for case in prepared}
+    return CriterionResult(met, sentences[first], tuple(sentences[case] for case in rest))
 
 
 def criterion(probe: str, prepared: Callable[[StandingOrders], tuple[PreparedCase, ...]]) -> SuccessCriterion:
