@@ -116,7 +116,6 @@ async def in_state_directory(work: Callable[..., T], *arguments: object, timeout
 
 
 def why_unreadable(error: Exception, directory: Path) -> str:
-    """Why a state directory could not be read."""
     hung = isinstance(error, TimeoutError | WorkerBusy)
     return f"the state directory {directory} does not answer" if hung else str(error)
 

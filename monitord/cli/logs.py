@@ -113,8 +113,6 @@ def _of(option: str, read: Callable[[str], T], text: str) -> T:
 
 
 class _Shown:
-    """What is asked for, and its form."""
-
     def __init__(self, arguments: argparse.Namespace, selection: Selection) -> None:
         self.since = selection.since
         self._selection = selection
@@ -135,7 +133,6 @@ class _Shown:
             self._selection = replace(self._selection, known=subjects())
 
     def say(self, entries: Iterable[LogEntry]) -> None:
-        """Write them, and see them leave."""
         if self._is_json:
             text = "".join(map(line_json, entries))
         else:

@@ -66,7 +66,6 @@ class Proof:
 
     @property
     def agrees(self) -> bool:
-        """Whether all that is known has this root."""
         return self.sealed and self.tree is not False and self.chain is not False
 
 

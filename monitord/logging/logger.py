@@ -87,7 +87,6 @@ class JsonLog:
             self._busy.now = False
 
     def says(self, level: Level) -> bool:
-        """Whether what is emitted at a level is said."""
         return _NUMBERS[level] >= _NUMBERS[self._level]
 
     def internal(self, what: str, error: BaseException | None = None) -> None:

@@ -58,7 +58,6 @@ class LineWriter:
 
     @property
     def lost(self) -> int:
-        """How many lines have not arrived since the start."""
         return self._lost
 
     @property

@@ -103,7 +103,6 @@ class DeliveryWorker:
         )
 
     def start(self) -> None:
-        """Begin to empty the queue, on the running loop."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"notify-{self.channel.name}")
 

@@ -33,7 +33,6 @@ class Dispatcher:
         self._publish = publish
 
     def begin(self) -> None:
-        """A whole cycle begins."""
         if self.heartbeat is not None:
             self.heartbeat.begin()
 
@@ -68,11 +67,9 @@ class Dispatcher:
         await self.outbox.verdict(report)
 
     def aside(self, aside: SetAside) -> None:
-        """Say that a snapshot had to be put aside."""
         self.log.aside(aside)
 
     def troubles(self) -> list[Unmeasured]:
-        """The channels that fail now, and how."""
         heartbeat = self.heartbeat.trouble if self.heartbeat is not None else None
         return [*self.log.troubles(), *self.outbox.troubles(), *([heartbeat] if heartbeat is not None else [])]
 

@@ -160,7 +160,6 @@ class EventLog:
 
 
 def log_commands(log: JsonLog, outcome: CommandOutcome) -> None:
-    """The line of one of them."""
     if outcome.kind == "silence_added" and outcome.silence is not None:
         _added(log, outcome.silence)
     elif outcome.kind == "silence_ended" and outcome.silence is not None:

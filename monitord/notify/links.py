@@ -29,7 +29,6 @@ class Links:
         return f"{self.public_url}/a/{token(self.key, alert_id, ends)}"
 
     def page(self, path: str) -> str:
-        """Another page."""
         return f"{self.public_url}{path}" if self.public_url else ""
 
 

@@ -40,7 +40,6 @@ class Outbox:
 
     @property
     def workers(self) -> Sequence[DeliveryWorker]:
-        """The channels."""
         return tuple(self._workers.values())
 
     async def open(self, channels: Sequence[Channel]) -> None:
@@ -133,7 +132,6 @@ class Outbox:
                 worker.put((each,))
 
     def troubles(self) -> list[Unmeasured]:
-        """The channels that fail, and how."""
         return [trouble for worker in self._workers.values() if (trouble := worker.trouble) is not None]
 
     @property
@@ -158,7 +156,6 @@ class Outbox:
             self._undeleted[channel] -= ids
 
     async def merged(self, channel: str, messages: Sequence[Message], into: Message) -> None:
-        """Several are delivered as one from now on."""
         ids = {message.id for message in messages}
         self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in ids]
         row = _row(PlannedMessage(channel, into))

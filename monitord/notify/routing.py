@@ -200,7 +200,6 @@ def edge_message(edge: Transition, actions: Sequence[Action], sender: Origin) ->
 
 
 def reminder_message(alert: Alert, now: datetime, sender: Origin) -> Message:
-    """The message of an alert that still fires."""
     lasts = humanize.duration(max(0.0, (now - (alert.fired_at or alert.since)).total_seconds()))
     title = f"STILL {alert.severity.upper()} {sender.place}: {alert.finding.summary}"
     lines = (f"It has been firing for {lasts}.", *_to_do(alert, now))

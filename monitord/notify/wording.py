@@ -51,12 +51,10 @@ def end_lines(edge: Transition) -> Iterator[str]:
 
 
 def lasted_words(edge: Transition) -> str:
-    """For how long the alert fired."""
     return humanize.duration(_lasted(edge))
 
 
 def edge_sentence(edge: Transition) -> str:
-    """What happened to the alert."""
     alert = edge.alert
     if edge.edge == "resolved":
         how = _how(edge)

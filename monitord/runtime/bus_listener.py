@@ -78,7 +78,6 @@ class BusListener:
         return self._bus.error_lines() if self._bus is not None else ()
 
     async def close(self) -> None:
-        """Listen no more."""
         bus, self._bus = self._bus, None
         if bus is not None:
             await bus.close()

@@ -84,7 +84,6 @@ class Monitor:
         self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is reported
 
     def hour_so_far(self) -> tuple[Rollup, ...]:
-        """The rows of the hour that runs."""
         return self._hour.so_far()
 
     def aside(self, aside: SetAside) -> None:
@@ -95,7 +94,6 @@ class Monitor:
         self._loss = said, asyncio.get_running_loop().time() + LOSS_REPORTED_SECONDS
 
     async def cycle(self, request: CycleRequest) -> Decision:
-        """Observe, decide, save, deliver."""
         if request.probes is not None:
             return await self._cycle(request)
         self._dispatcher.begin()

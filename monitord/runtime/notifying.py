@@ -96,7 +96,6 @@ class Notifying(Dispatcher):
             task.cancel()
 
     async def close(self, timeout: float) -> None:
-        """Stop all deliveries but the log."""
         self._undescribe()
         await super().close(timeout)
 
@@ -132,7 +131,6 @@ class Notifying(Dispatcher):
         )
 
     def _beats(self, is_taken: bool, error: str) -> None:
-        """The edges of the heartbeat."""
         if is_taken:
             self._log.emit("heartbeat_recovered", "info", "The heartbeat is accepted again.")
         else:
@@ -147,7 +145,6 @@ def sender(settings: Settings, key: bytes = b"") -> Origin:
 
 
 def _beat(settings: Settings) -> tuple[object, ...]:
-    """Everything that the heartbeat is made of."""
     return (settings.notify.heartbeat_url, settings.notify.heartbeat_style)
 
 

@@ -37,7 +37,6 @@ class Keepalives:
             self._task = asyncio.get_running_loop().create_task(self._go_on(probes), name="pings")
 
     def stop(self) -> None:
-        """Ping nobody any more."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

@@ -65,7 +65,6 @@ class Signs:
         return True
 
     def times(self) -> Iterator[float]:
-        """When checks are due."""
         return (kind.due for kind in self._kinds.values() if kind.due is not None)
 
     def due(self, now: float) -> frozenset[str] | None:

@@ -90,7 +90,6 @@ class DaemonBackend:
 
     @property
     def whole_age_seconds(self) -> float | None:
-        """How long ago the last whole cycle ended."""
         return None if self._whole_at is None else time.monotonic() - self._whole_at
 
     @property
@@ -101,7 +100,6 @@ class DaemonBackend:
         self._ask_check("http")
 
     async def leave(self, command: Command) -> None:
-        """Leave a command where monitord finds it."""
         with _unavailable("it could not be left for monitord: {}"):
             await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
         self._heard(Sign("", "an operator's command was left on the page"))
@@ -144,7 +142,6 @@ class DaemonBackend:
         return any(alert.probe == CHECKS and alert.subject == job for alert in alerts)
 
     async def night(self, back: timedelta) -> Report:
-        """What is recorded of so long."""
         return await self.aside(lambda: _night(self.settings.state_dir, self._orders(), back))
 
     async def report(self, back: timedelta) -> Report:
@@ -162,7 +159,6 @@ class DaemonBackend:
         return await self.aside(lambda: _last_day(self.settings.state_dir, running))
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Do it on the thread that reads the record."""
         with _unavailable():
             return await self._record.run(work, timeout=READ_SECONDS)
 

@@ -70,7 +70,6 @@ class SnapshotFile:
 
     @property
     def opened(self) -> sqlite3.Connection:
-        """The connection to a file that is open."""
         assert self.connection is not None  # noqa: S101 - the store connects first
         return self.connection
 

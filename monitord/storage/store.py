@@ -214,7 +214,6 @@ class Store:
         await self._worker.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
 
     async def delivered(self, channel: str, message_ids: Sequence[str], timeout: float) -> None:
-        """Remove what a channel has accepted."""
         await self._worker.run(
             self._on_outbox, lambda connection: take_out(connection, channel, message_ids), timeout=timeout
         )

@@ -40,15 +40,12 @@ class AckPage:
 
 
 class Acks:
-    """The two routes of a token."""
-
     def __init__(self, records: Records, auth: TokenAuth, answering: Answering) -> None:
         self._records = records
         self._auth = auth
         self._answering = answering
 
     def routes(self) -> list[Route]:
-        """Both of them."""
         return [
             Route(f"{PLACE}{{token}}", self._answering(handler), methods=[method])
             for method, handler in (("GET", self._show), ("POST", self._act))

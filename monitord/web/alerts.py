@@ -161,7 +161,6 @@ def waiting(view: PageContext) -> tuple[AlertLine, ...]:
 
 
 def recent(view: PageContext) -> RecentIncidents:
-    """The latest incidents."""
     kept = view.incidents
     if kept is None:
         return RecentIncidents(False, "", (), 0)
@@ -178,7 +177,6 @@ def newest(found: Iterable[Incident]) -> list[Incident]:
 
 
 def incident_row(one: Incident, view: PageContext) -> IncidentRow:
-    """An incident as one row of several."""
     lasted = humanize.duration(round(one.duration_seconds(view.now)))
     return IncidentRow(one.severity, _name(one.cause), _anchor(one), one.first_sign, one.ended_at, lasted)
 

@@ -51,15 +51,12 @@ def problem(status: int, message: str) -> Response:
 
 
 class Api:
-    """The routes under /api."""
-
     def __init__(self, records: Records, permit: Callable[[Request], Awaitable[None]]) -> None:
         """`permit` lets through who may act, and raises Problem for who may not."""
         self._records = records
         self._permit = permit
 
     def routes(self) -> list[Route]:
-        """All of them."""
         paths: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "/api/status", self.status),
             ("GET", "/api/fleet", self.fleet),
@@ -106,7 +103,6 @@ class Api:
         )
 
     async def report(self, request: Request) -> Response:
-        """The morning's verdict."""
         back = params.back(request.query_params.get("since"), timedelta(hours=12))
         try:
             kept = await self._records.report(back, PATIENCE_SECONDS)
@@ -122,7 +118,6 @@ class Api:
         )
 
     async def alerts(self, request: Request) -> Response:
-        """The incidents, open and closed."""
         back = params.back(request.query_params.get("since"), timedelta(hours=48))
         try:
             kept = await self._records.incidents(back, PATIENCE_SECONDS)
@@ -142,7 +137,6 @@ class Api:
         return _json({"silences": [silence_fields(one, at) for one in found]})
 
     async def silence(self, request: Request) -> Response:
-        """Begin a silence."""
         await self._permit(request)
         command = params.silence(await _object(request), now())
         await self._records.source.leave(command)
@@ -150,7 +144,6 @@ class Api:
         return _json({"silence": silence_fields(command.silence, command.at), "message": params.DONE["silence"]}, 202)
 
     async def end(self, kind: Literal["unsilence", "ack"], request: Request) -> Response:
-        """End a silence, or acknowledge an alert."""
         await self._permit(request)
         target = request.path_params["id"]
         if kind == "unsilence":
@@ -163,13 +156,11 @@ class Api:
         return _json({"id": target, "message": params.DONE[kind]}, 202)
 
     async def check(self, request: Request) -> Response:
-        """Ask for a full check now."""
         await self._permit(request)
         self._records.source.ask_check()
         return _json({"message": params.DONE["check"]}, 202)
 
     async def described(self, _: Request) -> Response:
-        """This API in OpenAPI's words."""
         from monitord.web.openapi import document as description
 
         return JSONResponse(description())

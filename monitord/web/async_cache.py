@@ -66,7 +66,6 @@ class AsyncCache(Generic[T]):
 
     @property
     def busy(self) -> bool:
-        """Whether one is being made."""
         return self._making is not None
 
     async def get(self, wait: float) -> CacheEntry[T] | None:
@@ -87,7 +86,6 @@ class AsyncCache(Generic[T]):
         self._expired = time.monotonic()
 
     async def close(self) -> None:
-        """Stop making it."""
         if self._making is not None:
             self._making.cancel()
             with suppress(asyncio.CancelledError):

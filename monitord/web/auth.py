@@ -35,7 +35,6 @@ class TokenAuth:
 
     @property
     def has_token(self) -> bool:
-        """Whether there is a token to know."""
         return self._token is not None
 
     def knows(self, headers: Mapping[str, str]) -> bool:

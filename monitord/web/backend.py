@@ -25,8 +25,6 @@ class BackendUnavailable(Exception):  # noqa: N818 - it names the state of what 
 
 
 class PublishedCycle:
-    """One cycle as it was published."""
-
     def __init__(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """`trigger` is "" for a quiet cycle; `duration_ms` is how long observing and deciding took."""
         self.decision = decision

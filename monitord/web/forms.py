@@ -32,7 +32,6 @@ class Forms:
         self._source = showing.records.source
 
     async def silences(self, request: Request) -> Response:
-        """What is quiet on purpose, and the form for more."""
         view = await self.showing.view(request)
         given = {name: value for name, value in request.query_params.items() if name in params.FIELDS}
         page = silences.silences_page(view, given, done=done_of(request))
@@ -53,7 +52,6 @@ class Forms:
         return _see("/silences", "silence")
 
     async def end(self, request: Request) -> Response:
-        """End a silence."""
         if (elsewhere := self._elsewhere(request, "/silences")) is not None:
             return elsewhere
         target = _known(request, "silence", (one.id for one in self._source.silences))
@@ -61,7 +59,6 @@ class Forms:
         return _see("/silences", "unsilence")
 
     async def ack(self, request: Request) -> Response:
-        """Acknowledge an alert."""
         if (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
         target = _known(request, "alert", the_seen(self.showing.records).confirmed)
@@ -97,7 +94,6 @@ class Forms:
         return answer
 
     async def logout(self, _: Request) -> Response:
-        """Forget the session."""
         answer = RedirectResponse("/", 303)
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return answer

@@ -110,7 +110,6 @@ class OverviewPage:
 
 
 def overview(view: PageContext, done: str = "") -> OverviewPage:
-    """What the overview shows."""
     night, kept = value_of(view.night), value_of(view.day)
     found = list(subject_sections(_shown(view)))
     groups = tile_groups(found, kept)

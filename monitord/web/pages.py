@@ -80,7 +80,6 @@ class PageViews:
         self._shared = _SharedOverview()
 
     async def overview(self, request: Request) -> Response:
-        """Monitord at a glance."""
         view = await self.view(request, params.plotted(request.query_params.get("since")))
         done = done_of(request)
         if not done and (shared := self._shared.get(view)) is not None:
@@ -92,7 +91,6 @@ class PageViews:
         return answer
 
     async def service(self, request: Request) -> Response:
-        """One service over the last hours."""
         name = request.path_params["name"]
         view = await self.view(request, params.plotted(request.query_params.get("since")))
         page = value_of(view.night)
@@ -104,7 +102,6 @@ class PageViews:
         return self.answer("service.html", name[:60], "/", view, services.service_page(name, view), live=True)
 
     async def alerts(self, request: Request) -> Response:
-        """The incidents, open and closed."""
         back = params.back(request.query_params.get("since"), INCIDENTS)
         view = await self.view(request)
         if back != INCIDENTS:
@@ -120,7 +117,6 @@ class PageViews:
         return self.answer("alert.html", found.name[:60], "/alerts", view, found)
 
     async def report(self, request: Request) -> Response:
-        """The morning's verdict, now."""
         back = params.back(request.query_params.get("since"), _REPORT)
         view = await self.view(request)
         kept = await _soon(self.records.report(back))
@@ -175,7 +171,6 @@ class PageViews:
         live: bool = False,
         status: int = 200,
     ) -> Response:
-        """A page from its template, in its frame."""
         frame = self.frame(title, place, view, live=live)
         return HTMLResponse(rendered(template, frame, page=page, now=view.until), status)
 

@@ -37,15 +37,12 @@ def reported(what: str) -> tuple[Kind, int | None] | None:
 
 
 class Pings:
-    """The routes under /ping."""
-
     def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]]) -> None:
         """`permit` lets through who may report, and raises Problem for who may not."""
         self._source = source
         self._permit = permit
 
     def routes(self) -> list[Route]:
-        """All of them."""
         return [
             Route(path, self._answer, methods=[method])
             for path in (f"{PLACE}{{name}}", f"{PLACE}{{name}}/{{what}}")

@@ -75,7 +75,6 @@ class Records:
             cache.expire()
 
     async def close(self) -> None:
-        """End every stream, and stop making anything."""
         self.hub.close()
         for cache in self._caches():
             await cache.close()
@@ -94,11 +93,9 @@ class Records:
     async def incidents(
         self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
     ) -> CacheEntry[tuple[Incident, ...]] | None:
-        """The incidents of so long."""
         return await self._incidents.of(back).get(wait)
 
     async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[Report] | None:
-        """The whole report of so long."""
         return await self._reports.of(back).get(wait)
 
     async def _draw(self, back: timedelta) -> RenderedPage:

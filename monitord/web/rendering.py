@@ -55,7 +55,6 @@ class Frame:
 
     @property
     def icon(self) -> str:
-        """The tab's picture."""
         style = self.style or "unknown"
         drawing = (
             f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' fill='#{_TONES[style]}'>{_ICONS[style]}</svg>"
@@ -64,7 +63,6 @@ class Frame:
 
 
 def rendered(template: str, frame: Frame, **shown: object) -> str:
-    """A whole page from its template."""
     return _templates().get_template(template).render(frame=frame, **shown)
 
 

@@ -53,7 +53,6 @@ class PageServer:
 
     @property
     def port(self) -> int:
-        """The port it listens at."""
         return self._port if self._socket is None else int(self._socket.getsockname()[1])
 
     async def start(self) -> None:

@@ -40,8 +40,6 @@ class SilenceDraft:
 
 @dataclass(frozen=True, slots=True)
 class SilencesPage:
-    """The silences, and the form for another."""
-
     silences: tuple[SilenceRow, ...]
     has_token: bool
     acts: bool

@@ -34,7 +34,6 @@ class Hub:
 
     @property
     def readers(self) -> int:
-        """How many listen."""
         return len(self._queues)
 
     def publish(self, event: str, fields: Mapping[str, object]) -> None:
@@ -69,7 +68,6 @@ class Hub:
         self._queues.discard(queue)
 
     def end(self, queue: asyncio.Queue[bytes | None]) -> None:
-        """End this reader's stream."""
         self._queues.discard(queue)
         while not queue.empty():
             queue.get_nowait()

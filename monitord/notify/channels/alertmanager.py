@@ -117,7 +117,6 @@ def endpoint(url: str) -> str:
 
 
 def _began(message: Message) -> datetime:
-    """When the alert of a message fired."""
     for name in ("fired_at", "since"):
         value = message.fields.get(name)
         if isinstance(value, str):

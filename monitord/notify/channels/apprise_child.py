@@ -104,7 +104,6 @@ def by_alias(url: str, identity: str) -> str:
 
 
 def main() -> int:
-    """Answer what is asked on stdin."""
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)  # what a plugin prints is no part of the answer
         with suppress(OSError):
