@@ -85,6 +85,11 @@ def dated(at: float) -> str:
     return f"{there:%b} {there.day}, {clock(at)}"
 
 
+def label_at(epoch: float) -> str:
+    """`1762308000 (02:00 UTC)`."""
+    return f"{epoch:.0f} ({clock(epoch)})"
+
+
 def label(epoch: float) -> str:
     """`1762308000 (Nov 5, 02:00 UTC)`."""
     return f"{epoch:.0f} ({dated(epoch)})"

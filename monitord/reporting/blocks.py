@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Item, Paragraph, Section, Style, Verbatim
+from monitord.core.humanize import plural
 from monitord.core.report.model import Report
 from monitord.core.report.wording import PREPARED, at, ending, evidence, met, sentence, spell
 
@@ -71,8 +72,10 @@ def _incident(number: int, found: Incident, report: Report) -> Section:
     explained = [part for part in others if part not in before]
     for heading, parts in (("Before that it was", before), ("It explains", explained)):
         if parts:
-            many = f"{len(parts)} {'alert' if len(parts) == 1 else 'alerts'}"
-            blocks += [Paragraph(f"{heading} {many}:"), Bullets(tuple(_bullet(part, report) for part in parts))]
+            blocks += [
+                Paragraph(f"{heading} {plural(len(parts), 'alert')}:"),
+                Bullets(tuple(_bullet(part, report) for part in parts)),
+            ]
     if text := report.escalations.get(found.id):
         blocks.append(Verbatim("Escalation text", text, urgent=found.ended_at is None))
     title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")

@@ -93,7 +93,7 @@ def incidents_text(found: Sequence[Incident], since: datetime, now: datetime, sc
             for name, said in annotations_of(one.cause.finding):
                 lines += screen.wrapped(f"{name}: {said}", indent=" " * 6, hanging=" " * 8)
     open_ = sum(1 for one in found if one.ended_at is None)
-    many = "1 incident" if len(found) == 1 else f"{len(found)} incidents"
+    many = humanize.plural(len(found), "incident")
     which = ("open" if open_ else "over") if len(found) == 1 else f"{open_} of them open"
     lines += ["", *screen.wrapped(f"{many}, {which}.", indent="")]
     return "\n".join(lines) + "\n"

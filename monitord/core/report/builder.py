@@ -125,8 +125,8 @@ def _silenced(found: Iterable[Incident]) -> Iterator[str]:
     """That nobody was notified, for a time or at all, does not make the window any better: it is only a note."""
     quiet = [f"{one.cause.rule} {one.cause.subject}" for one in found if one.silenced_by]
     if quiet:
-        incidents_ = "incident" if len(quiet) == 1 else "incidents"
-        yield f"{len(quiet)} {incidents_} silenced on purpose, and judged all the same: {humanize.listed(quiet)}."
+        many = humanize.plural(len(quiet), "incident")
+        yield f"{many} silenced on purpose, and judged all the same: {humanize.listed(quiet)}."
 
 
 def _up_to(until: float, observations: Iterable[Observation]) -> Iterator[Observation]:

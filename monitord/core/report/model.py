@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from monitord.core.alerting.incidents import Incident
 from monitord.core.copying import replace, slot_by_slot
+from monitord.core.humanize import plural
 from monitord.core.model import RestartKind
 from monitord.core.orders import StandingOrders
 from monitord.core.series import Rollup
@@ -334,7 +335,6 @@ class Report:
     @property
     def headline(self) -> str:
         """The verdict, and whether a GO leaves something open: `GO, with 2 warnings open`."""
-        count = len(self.open_warnings)
-        if self.verdict != "GO" or not count:
+        if self.verdict != "GO" or not self.open_warnings:
             return self.verdict
-        return f"GO, with {count} {'warning' if count == 1 else 'warnings'} open"
+        return f"GO, with {plural(len(self.open_warnings), 'warning')} open"

@@ -108,7 +108,7 @@ def _some(seal: SealReport) -> str:
 
 
 def _labels(seals: Iterable[SealReport]) -> str:
-    return humanize.listed([f"{seal.label} ({humanize.clock(seal.label)})" for seal in seals])
+    return humanize.listed([humanize.label_at(seal.label) for seal in seals])
 
 
 def _delays(seals: Iterable[SealReport]) -> str:

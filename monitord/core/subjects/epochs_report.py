@@ -90,7 +90,7 @@ def _summed(seals: tuple[SealReport, ...]) -> str:
         "unknown": UNKNOWN,
     }
     told_of = ", ".join(f"{number} {named[state]}" for state, number in counts.items() if number)
-    return f"{len(seals)} {'label' if len(seals) == 1 else 'labels'}: {told_of}."
+    return f"{humanize.plural(len(seals), 'label')}: {told_of}."
 
 
 def seal_grid(caption: str, seals: list[SealReport]) -> Grid:

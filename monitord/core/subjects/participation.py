@@ -23,15 +23,6 @@ from monitord.core.subjects.tables import NO_FLOW, fed_by
 UNTOLD = "too little of its past is known"
 
 
-def label_with_moment(label: int) -> str:
-    """A label and its time of day."""
-    return f"{label} ({humanize.clock(label)})"
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{humanize.count(number)} {word}" + ("" if number == 1 else "s")
-
-
 def sealing_incomplete(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Channels took part in the newest complete label and were not sealed for it, more of them than is its habit."""
     if not orders.learned_warnings:
@@ -64,8 +55,8 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
                 limit=0,
                 unit="channels",
                 summary=(
-                    f"{group} sealed {label_with_moment(newest)} without {unsealed} of the {_plural(took, 'channel')} "
-                    f"that took part{': ' if names else ''}{names}."
+                    f"{group} sealed {humanize.label_at(newest)} without {unsealed} of the "
+                    f"{humanize.plural(took, 'channel')} that took part{': ' if names else ''}{names}."
                 ),
                 evidence={
                     "label": newest,

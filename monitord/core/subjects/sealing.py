@@ -20,7 +20,7 @@ from monitord.core.report.model import Usual
 from monitord.core.subjects import epochs_status
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.epochs_criteria import EPOCHS_SEALED
-from monitord.core.subjects.participation import UNTOLD, label_with_moment, not_sealed, sealed_by
+from monitord.core.subjects.participation import UNTOLD, not_sealed, sealed_by
 
 
 @latest  # several rules ask for them in one cycle
@@ -192,9 +192,9 @@ def _lateness(
 
 def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_sealed: bool) -> Finding:
     so_far = (
-        f"{group} took {humanize.duration(round(late))} to seal {label_with_moment(label)}"
+        f"{group} took {humanize.duration(round(late))} to seal {humanize.label_at(label)}"
         if is_sealed
-        else f"{group} has not sealed {label_with_moment(label)} {humanize.duration(round(late))} after it was due"
+        else f"{group} has not sealed {humanize.label_at(label)} {humanize.duration(round(late))} after it was due"
     )
     return Finding(
         rule="sealing_slow",

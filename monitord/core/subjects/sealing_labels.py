@@ -32,7 +32,7 @@ def sealing_gap(observation: Observation, history: History, orders: StandingOrde
         if not found.gaps:
             yield Clear("sealing_gap", found.group)
             continue
-        labels = [f"{label} ({humanize.clock(label)})" for label in found.gaps]
+        labels = [humanize.label_at(label) for label in found.gaps]
         yield Finding(
             rule="sealing_gap",
             subject=found.group,
@@ -99,7 +99,7 @@ def labels_unaligned(observation: Observation, history: History, orders: Standin
             unit="seals",
             summary=(
                 f"{humanize.plural(many, 'seal')} of {group} {'carries' if many == 1 else 'carry'} a label that is no "
-                f"start of an epoch, the newest {label} ({humanize.clock(label)}), {humanize.duration(off)} past one."
+                f"start of an epoch, the newest {humanize.label_at(label)}, {humanize.duration(off)} past one."
             ),
             evidence={"label": label, "seconds_past": off, "epoch_seconds": length},
             recommendation=(
@@ -135,7 +135,7 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
     behind = [group for group, label in newest.items() if label is None or label < max(known)]
     ahead = [group for group, label in newest.items() if label == max(known)]
     apart = None if None in newest.values() else (max(known) - min(known)) // calendar(orders).length
-    how_far = "" if apart is None else f" by {apart} epoch{'s' if apart != 1 else ''}"
+    how_far = "" if apart is None else f" by {humanize.plural(apart, 'epoch')}"
     yield Finding(
         rule="groups_out_of_sync",
         subject="epochs",
@@ -193,7 +193,7 @@ def _in_step_now(alert: Alert, at: RecoveryContext) -> str | None:
     newest = {name: group.latest for name, group in at.report.of(GROUPS).items()}
     if not newest or None in newest.values():
         return None
-    each = [f"{name} at {label} ({humanize.clock(label)})" for name, label in newest.items() if label is not None]
+    each = [f"{name} at {humanize.label_at(label)}" for name, label in newest.items() if label is not None]
     return f"The groups are in step again: {humanize.listed(each)}."
 
 
