@@ -1,5 +1,6 @@
 """The epoch calendar at its boundaries, and what a reading says about a group."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitord.core.history.epochs import Calendar, calendar, sealed_labels, seals, window_seconds
+from monitord.core.history.model import History
 from monitord.core.model import Reading, sample
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects.epochs_status import GROUPS
 
 HOURLY = calendar(StandingOrders())
 NOON = 1762344000  # 12:00 UTC
@@ -111,3 +114,16 @@ def test_what_is_known_of_seals_from_the_moment_before_changes_nothing(
     orders = StandingOrders()
     known = [seals(of, "MILO", now, orders, empty) for now in moments]
     assert known == [seals(dict(of), "MILO", now, orders, dict(empty)) for now in moments]
+
+
+def test_a_group_that_nobody_took_part_for_is_idle_and_one_without_seals_is_not() -> None:
+    orders = replace(StandingOrders(), groups=("MILO", "TYPO"))
+    labels = tuple(range(NOON - 25 * 3600, NOON, 3600))
+    history = History(
+        readings={"epochs": Reading("epochs")}, taken_at={"epochs": NOON}, sealed={}, empty={"TYPO": labels}
+    )
+    found = GROUPS.build(history, orders, NOON)
+    assert {name: (group.idle, group.latest) for name, group in found.items()} == {
+        "MILO": (False, None),
+        "TYPO": (True, None),
+    }

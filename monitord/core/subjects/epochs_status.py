@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, FactTable, Grid, Style, Timeline
 from monitord.core.history.clocks import server_now
-from monitord.core.history.epochs import calendar, seals
+from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.orders import StandingOrders
@@ -34,6 +34,7 @@ class GroupStatus:
     """What is sealed of a token group.
 
     `read_age_seconds` is how long ago all of the window was read; what may yet be sealed is read in each cycle.
+    `idle`: nothing is sealed in the window, and nothing is missed, since nobody took part.
     """
 
     latest: int | None
@@ -42,6 +43,7 @@ class GroupStatus:
     seal_age_seconds: float | None
     channels_sealed: int | None
     read_age_seconds: float | None = None
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def _group(group: str, history: History, orders: StandingOrders, now: float) -> 
         seal_age_seconds=None if seal_age is None else round(seal_age, 3),
         channels_sealed=found.channels_sealed if found else None,
         read_age_seconds=age(reading.number("seals_read"), now) if reading is not None else None,
+        idle=found is not None and found.latest is None and found.judged_seconds is not None,
     )
 
 
@@ -159,6 +162,7 @@ def section(context: SectionContext) -> Iterator[Block]:
         name: context.severity(name) or context.severity("epochs") or ("ok" if is_measured else "unknown")
         for name in groups
     }
+    idle = tuple(name for name, group in groups.items() if group.idle)
     rows = tuple(
         (
             styles[name],
@@ -166,7 +170,11 @@ def section(context: SectionContext) -> Iterator[Block]:
                 name,
                 said(label, group.latest, absent),
                 said(humanize.duration, group.seal_age_seconds, absent),
-                UNKNOWN if group.missed is None else "all" if group.latest is None else str(len(group.missed)),
+                UNKNOWN
+                if group.missed is None
+                else "all"
+                if group.latest is None and name not in idle
+                else str(len(group.missed)),
                 said(humanize.count, group.channels_sealed, absent),
             ),
         )
@@ -182,6 +190,14 @@ def section(context: SectionContext) -> Iterator[Block]:
     )
     if missing:
         yield Bullets(missing)
+    if idle:
+        span = humanize.duration(window_seconds(context.orders))
+        yield Bullets(
+            tuple(
+                ("unknown", f"{name}: nothing is sealed, and nobody took part, in the last {span}. Is its name right?")
+                for name in idle
+            )
+        )
     if current is not None:
         left = humanize.duration(max(0.0, round(current.next - context.now)))
         yield FactTable((("Now", label(current.epoch)), ("Next", f"{label(current.next)}, in {left}")))
