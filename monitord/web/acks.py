@@ -6,7 +6,6 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from monitord.core.model import Alert, Command
-from monitord.web.api import the_seen
+from monitord.web.api import Answering, the_seen
 from monitord.web.auth import TokenAuth, TooManyGuesses
 from monitord.web.middleware import BY_LINK
 from monitord.web.records import Records, now
@@ -26,8 +25,6 @@ PLACE: Final = BY_LINK
 # The token stands in the address: it must not be told to whatever the page links to.
 _HEADERS: Final = {"referrer-policy": "no-referrer"}
 _GONE: Final = 410
-
-Answering = Callable[[Callable[[Request], Awaitable[Response]]], Callable[[Request], Awaitable[Response]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,7 +22,7 @@ from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.silences import silence_fields
 from monitord.reporting.status import stale, stale_after
 from monitord.web import params
-from monitord.web.async_cache import value_of
+from monitord.web.async_cache import CacheEntry, value_of
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 from monitord.web.middleware import body_of
 from monitord.web.records import Busy, Records, now
@@ -31,7 +31,10 @@ from monitord.web.records import Busy, Records, now
 PATIENCE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = "5"
 
+T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
+# What answers for a handler where it raises Problem, ParameterError or BackendUnavailable.
+Answering = Callable[[Handler], Handler]
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer
@@ -51,10 +54,11 @@ def problem(status: int, message: str) -> Response:
 
 
 class Api:
-    def __init__(self, records: Records, permit: Callable[[Request], Awaitable[None]]) -> None:
-        """`permit` lets through who may act, and raises Problem for who may not."""
+    def __init__(self, records: Records, permit: Callable[[Request], Awaitable[None]], answering: Answering) -> None:
+        """`permit` lets through who may act, and raises Problem for who may not; `answering` answers that."""
         self._records = records
         self._permit = permit
+        self._answering = answering
 
     def routes(self) -> list[Route]:
         paths: tuple[tuple[str, str, Handler], ...] = (
@@ -70,19 +74,6 @@ class Api:
             ("GET", "/api/openapi.json", self.described),
         )
         return [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
-
-    def _answering(self, handler: Handler) -> Handler:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except Problem as found:
-                return problem(found.status, str(found))
-            except params.ParameterError as mistake:
-                return problem(400, str(mistake))
-            except BackendUnavailable as error:
-                return problem(503, f"{error}.")
-
-        return answer
 
     async def status(self, _: Request) -> Response:
         """The fields of `check_completed`, as of the last cycle."""
@@ -104,30 +95,17 @@ class Api:
 
     async def report(self, request: Request) -> Response:
         back = params.back(request.query_params.get("since"), timedelta(hours=12))
-        try:
-            kept = await self._records.report(back, PATIENCE_SECONDS)
-        except Busy:
-            raise Problem(503, "Other reports are being made: ask again in a moment.") from None
-        if kept is None:
-            raise Problem(503, "The record is being read: ask again in a moment.")
-        if kept.value is None:
-            raise Problem(503, f"{kept.trouble}.")
-        night = kept.value
+        night = await _had(self._records.report(back, PATIENCE_SECONDS))
         return Response(
             await self._records.source.aside(lambda: document(report_fields(night))), media_type="application/json"
         )
 
     async def alerts(self, request: Request) -> Response:
         back = params.back(request.query_params.get("since"), timedelta(hours=48))
-        try:
-            kept = await self._records.incidents(back, PATIENCE_SECONDS)
-        except Busy:
-            raise Problem(503, "Other records are being read: ask again in a moment.") from None
-        if kept is None or kept.value is None:
-            raise Problem(503, "The record is being read: ask again." if kept is None else f"{kept.trouble}.")
+        found = await _had(self._records.incidents(back, PATIENCE_SECONDS))
         until = now()
         return _json(
-            {"since": until - back, "until": until, "incidents": [incident_fields(one, until) for one in kept.value]}
+            {"since": until - back, "until": until, "incidents": [incident_fields(one, until) for one in found]}
         )
 
     async def silences(self, _: Request) -> Response:
@@ -164,6 +142,19 @@ class Api:
         from monitord.web.openapi import document as description
 
         return JSONResponse(description())
+
+
+async def _had(reading: Awaitable[CacheEntry[T] | None]) -> T:
+    """What was read of the record. Raises Problem where it is not to be had now."""
+    try:
+        kept = await reading
+    except Busy:
+        raise Problem(503, "Other records are being read: ask again in a moment.") from None
+    if kept is None:
+        raise Problem(503, "The record is being read: ask again in a moment.")
+    if kept.value is None:
+        raise Problem(503, f"{kept.trouble}.")
+    return kept.value
 
 
 def the_seen(records: Records) -> PublishedCycle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from monitord.config.listening import is_loopback
 from monitord.core.report.wording import sentence
 from monitord.web import acks, params, pings
-from monitord.web.api import Api, Problem, health, problem
+from monitord.web.api import Api, Handler, Problem, health, problem
 from monitord.web.auth import TokenAuth, TooManyGuesses, bearer, password
 from monitord.web.backend import BackendUnavailable
 from monitord.web.middleware import SecurityMiddleware, host_of, host_of_url
@@ -51,8 +51,6 @@ _WORDS: Final = {"Not Found": "There is nothing here.", "Method Not Allowed": "T
 # More than this many requests at once are answered with 503; each is answered within so many seconds, but for streams.
 MOST_REQUESTS: Final = 64
 ANSWER_SECONDS: Final = 90.0
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Page:
@@ -96,9 +94,15 @@ class Page:
             *(Route(path, self._answering(self._shown(handler)), methods=[method]) for method, path, handler in pages),
             *(Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths),
         ]
-        reports = pings.Pings(records.source, self._permit_report)
+        api = Api(records, self._permit, self._answering)
+        reports = pings.Pings(records.source, self._permit_report, self._answering)
         by_link = acks.Acks(records, self._auth, self._drawing)
-        self.routes = [*own, *Api(records, self._permit).routes(), *reports.routes(), *by_link.routes()]
+        self.routes = [
+            *own,
+            *api.routes(),
+            *reports.routes(),
+            *by_link.routes(),
+        ]
         app = Starlette(
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
         )
@@ -227,6 +231,8 @@ class Page:
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
+            except Problem as found:
+                return self._refused(request, found.status, str(found))
             except params.ParameterError as mistake:
                 return self._refused(request, 400, str(mistake))
             except BackendUnavailable as error:

@@ -11,9 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitord.core.report.wording import sentence
-from monitord.web.api import Problem, problem
-from monitord.web.backend import BackendUnavailable, WebBackend
+from monitord.web.api import Answering, Problem
+from monitord.web.backend import WebBackend
 from monitord.web.middleware import same_origin
 
 PLACE: Final = "/ping/"
@@ -37,25 +36,21 @@ def reported(what: str) -> tuple[Kind, int | None] | None:
 
 
 class Pings:
-    def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]]) -> None:
-        """`permit` lets through who may report, and raises Problem for who may not."""
+    def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]], answering: Answering) -> None:
+        """`permit` lets through who may report, and raises Problem for who may not; `answering` answers that."""
         self._source = source
         self._permit = permit
+        self._answering = answering
 
     def routes(self) -> list[Route]:
         return [
-            Route(path, self._answer, methods=[method])
+            Route(path, self._answering(self._answer), methods=[method])
             for path in (f"{PLACE}{{name}}", f"{PLACE}{{name}}/{{what}}")
             for method in METHODS
         ]
 
     async def _answer(self, request: Request) -> Response:
-        try:
-            await self._keep(request)
-        except Problem as found:
-            return problem(found.status, str(found))
-        except BackendUnavailable as error:
-            return problem(503, sentence(str(error)))
+        await self._keep(request)
         await _pass_over(request)
         return PlainTextResponse("OK")
 
