@@ -175,7 +175,7 @@ class PipelineProbe:
         labels = self._labels(now)
         for table, measured in (
             (SIGNALS, self._of_signals(now, deadline)),
-            (PARTICIPATION, self._of_participation(now, deadline, missed)),
+            (PARTICIPATION, self._of_participation(now, deadline, missed, once=once)),
             (SEALS, self._of_seals(labels, now, deadline, once=once)),
             (PARTICIPANTS, self._of_participants(now, deadline, once=once)),
         ):
@@ -228,7 +228,9 @@ class PipelineProbe:
             self._again.add("signals")
         return [sample("newest_signal", self._signal, "timestamp")]
 
-    async def _of_participation(self, now: float, deadline: float, missed: Sequence[int]) -> list[Sample]:
+    async def _of_participation(
+        self, now: float, deadline: float, missed: Sequence[int], *, once: bool
+    ) -> list[Sample]:
         current, newest = self._calendar.current(now), self._calendar.expected(now)
         day = max(1, round(_DAY_SECONDS / self._length)) * self._length
         before = {base: [base - day * ago for ago in range(1, _DAYS + 1)] for base in (newest, current)}
@@ -242,7 +244,10 @@ class PipelineProbe:
         is_new = self._viewers is None or self._viewers[0] != newest
         if missing or is_new or (self._cemented and self._is_due("roster", now)):
             async with self._session.read_only(self._left(deadline)) as connection:
-                for label in missing[:_MOST_JOINED_LABELS]:
+                until = deadline - self._left(deadline) / 2
+                for label in missing if once else missing[:_MOST_JOINED_LABELS]:
+                    if asyncio.get_running_loop().time() > until:
+                        break
                     self._joined[label] = await asked.joined(connection, label, tuple(self._groups), self._length)
                     if label + self._length + self._calendar.grace <= now:
                         self._joined_whole.add(label)

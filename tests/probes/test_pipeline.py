@@ -427,6 +427,19 @@ async def test_who_joins_is_compared_with_the_same_hour_of_the_days_before(watch
     assert reading.number("joined_usual", group="CLS") == 12
 
 
+async def test_a_single_look_compares_who_joins_with_all_of_the_days_before(watched: Make, admin: Admin) -> None:
+    joins = [
+        (label - ago * 24 * HOUR, "jynxzi", f"u{n}", label - ago * 24 * HOUR, "CLS", "x")
+        for ago in range(8)
+        for label in (NOON, NEWEST)
+        for n in range(30 + ago)
+    ]
+    await admin.copy_records_to_table("channel_participation", records=joins)
+    reading = await take(watched().probe, Request(NOON + 1200, 20.0, once=True))
+    assert (reading.number("joined", group="CLS"), reading.number("joined_usual", group="CLS")) == (30, 34)
+    assert (reading.number("took_part", group="CLS"), reading.number("took_part_days", group="CLS")) == (30, 7)
+
+
 async def test_a_viewer_of_several_channels_is_one_viewer_and_a_participant_of_each(
     watched: Make, admin: Admin
 ) -> None:
