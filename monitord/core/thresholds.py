@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 Condition = Literal[">", ">=", "<", "<=", "==", "!=", "outside", "inside"]
@@ -131,3 +132,8 @@ def agree(critical: Threshold | None, warning: Threshold | None) -> None:
     """ValueError where what is critical is reached before what warns."""
     if warning is not None and critical is not None and not is_stricter(critical, warning):
         raise ValueError(f"critical, {critical}, is reached before warning, {warning}")
+
+
+@lru_cache(maxsize=1024)
+def written(limit: Threshold | None) -> str | None:
+    return None if limit is None else str(limit)

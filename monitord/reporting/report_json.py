@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitord.core.report.model import CheckReport, Hour, Report, ServiceReport
 from monitord.core.subjects.registry import registered
+from monitord.core.thresholds import written
 from monitord.jsonable import in_json, rfc3339
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.incidents import incident_fields
@@ -52,7 +53,7 @@ def _plain(value: object) -> object:
         case CheckReport():
             limits = {"warning": value.warning, "critical": value.critical}
             points = [{"at": _time(at), "value": number} for at, number in value.values]
-            texts = {name: None if limit is None else str(limit) for name, limit in limits.items()}
+            texts = {name: written(limit) for name, limit in limits.items()}
             return {"name": value.name, "type": value.type, "unit": value.unit, **texts, "values": points}
         case Hour():
             return {**_fields(value), "per_hour": value.per_hour}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from monitord.core import humanize
 from monitord.core.copying import replace, slot_by_slot
@@ -63,10 +62,6 @@ class Change:
     def automatic(self) -> int:
         """How many restarts PM2 made by itself, whatever for."""
         return self.crashes + sum(count for _, count in self.ruled)
-
-
-# Of what is as it was.
-UNCHANGED: Final = Change()
 
 
 def change(

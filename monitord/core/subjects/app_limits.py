@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Literal
 
 from monitord.core.app_numbers import AppNumber, called
@@ -18,7 +17,7 @@ from monitord.core.subjects.app_status import WARM_UP_SECONDS
 from monitord.core.subjects.base import Impact, MetricFamily, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import said
 from monitord.core.subjects.fleet import SERVICE, blocks_users, state_now
-from monitord.core.thresholds import Threshold, threshold
+from monitord.core.thresholds import threshold, written
 
 # Which numbers a run has shown: of those that are judged of every service, one that was shown before is missed.
 _TOLD: Final = "number/"
@@ -158,8 +157,8 @@ def _judged(number: AppNumber, limits: NumberOrders) -> NumberStatus:
     return NumberStatus(
         number.value,
         number.unit,
-        _written(limits.warning),
-        _written(limits.critical),
+        written(limits.warning),
+        written(limits.critical),
         _severity(number.value, limits) or "ok",
     )
 
@@ -171,12 +170,7 @@ def _severity(value: float, limits: NumberOrders) -> Severity | None:
 
 
 def _unknown(limits: NumberOrders, reason: str) -> NumberStatus:
-    return NumberStatus(None, "", _written(limits.warning), _written(limits.critical), "unknown", reason)
-
-
-@lru_cache(maxsize=1024)
-def _written(limit: Threshold | None) -> str | None:
-    return None if limit is None else str(limit)
+    return NumberStatus(None, "", written(limits.warning), written(limits.critical), "unknown", reason)
 
 
 def _why_untold(processes: Mapping[str, Process], now: float) -> str:

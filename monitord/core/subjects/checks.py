@@ -38,7 +38,7 @@ from monitord.core.subjects.check_rules import (
     status_of,
 )
 from monitord.core.subjects.servers import unmeasured
-from monitord.core.thresholds import Threshold, threshold
+from monitord.core.thresholds import threshold, written
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -107,8 +107,8 @@ def _check(check: JudgedCheck, read_at: float) -> CheckStatus:
         status=status_of(check, JUDGES),
         value=check.number(),
         unit=check.unit,
-        warning=_limit(check.order.warning),
-        critical=_limit(check.order.critical),
+        warning=written(check.order.warning),
+        critical=written(check.order.critical),
         age_seconds=round(max(0.0, check.now - (read_at if kept is None else kept)), 3),
         error=check.word(endpoints.ERROR) or None,
         text=check.word(plugins.TEXT) or None,
@@ -118,10 +118,6 @@ def _check(check: JudgedCheck, read_at: float) -> CheckStatus:
             if one.name == plugins.PERFDATA
         },
     )
-
-
-def _limit(limit: Threshold | None) -> str | None:
-    return None if limit is None else str(limit)
 
 
 STATUS: Final = StatusSection("checks", Mapping[str, CheckStatus | None], _status)

@@ -82,16 +82,16 @@ class LocalChain:
     def put_wallet(self, address: str, sol: float) -> None:
         self.put(address, b"", SYSTEM, lamports=round(sol * _SOL))
 
-    def put_mint(self, address: str, supply: int, decimals: int = 9) -> None:
-        data = bytes(36) + supply.to_bytes(8, "little") + bytes((decimals, 1)) + bytes(36)
+    def put_mint(self, address: str, supply: int) -> None:
+        data = bytes(36) + supply.to_bytes(8, "little") + bytes((9, 1)) + bytes(36)
         self.put(address, data, TOKENS[1])
 
-    def deploy(self, program: str, slot: int, authority: bytes | None = bytes(range(32))) -> None:
+    def deploy(self, program: str, slot: int) -> None:
         """Put the program there, as last deployed in this slot."""
         where = encode(derived((decode(program),), decode(LOADER))[0])
         self.put(program, (2).to_bytes(4, "little") + decode(where), LOADER, executable=True)
-        may = b"\0" + bytes(32) if authority is None else b"\1" + authority
-        self.put(where, (3).to_bytes(4, "little") + slot.to_bytes(8, "little") + may + b"\x7fELF" + bytes(4096), LOADER)
+        authority, code = b"\1" + bytes(range(32)), b"\x7fELF" + bytes(4096)
+        self.put(where, (3).to_bytes(4, "little") + slot.to_bytes(8, "little") + authority + code, LOADER)
 
     def publish(self, program: str, mint: str, streamer: bytes, epoch: int, root: bytes, bitmap: int = 1024) -> str:
         """Put a root into a channel's ring, as the program does; return the account's address."""
