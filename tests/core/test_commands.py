@@ -47,6 +47,8 @@ def test_a_window_has_no_end_of_its_own() -> None:
         ({"lasts": "soon"}, "--for: 'soon' is no duration"),
         ({"every": "hourly"}, "--every: 'hourly' is no cron schedule"),
         ({"every": "0 0 31 2 *"}, "it never comes"),
+        ({"every": "*/5 * * * *", "lasts": "10m"}, "--for: 10m is no shorter than what lies between two times of"),
+        ({"every": "0 2 * * *", "lasts": "1d"}, "it would never end"),
     ],
 )
 def test_what_cannot_be_silenced_so(asked: dict[str, str], said: str) -> None:

@@ -276,8 +276,10 @@ def test_a_window_is_in_force_from_each_of_its_times_on_for_so_long() -> None:
 
 
 def test_a_window_may_last_for_days_and_over_the_next_of_its_times() -> None:
-    silence = Silence("s", "*", BASELINE, None, every="0 2 * * *", lasts=3 * 86400.0)
-    assert quiet_until(silence, BASELINE) == datetime(2025, 11, 8, 2, tzinfo=UTC)
+    silence = Silence("s", "*", BASELINE, None, every="0 2 * * mon,tue", lasts=3 * 86400.0)
+    over = datetime(2025, 11, 7, 2, tzinfo=UTC)
+    assert quiet_until(silence, BASELINE) == over
+    assert quiet_until(silence, datetime(2025, 11, 3, 3, tzinfo=UTC)) == over, "the next window begins within this one"
 
 
 def test_a_window_that_no_longer_parses_keeps_nothing_quiet() -> None:

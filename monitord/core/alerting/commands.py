@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitord.core import cron, units
-from monitord.core.alerting.silences import Silences, forgettable, known_subjects, silence_id
+from monitord.core.alerting.silences import Silences, forgettable, known_subjects, never_ends, silence_id
 from monitord.core.engine import State
 from monitord.core.history.defaults import defaults, effective, seen
 from monitord.core.model import Alert, Command, Silence
@@ -58,6 +58,10 @@ def silence(
         except ValueError as error:
             raise ValueError(f"--every: {error}") from None
         every = " ".join(every.split())
+        if never_ends(every, length, now):
+            raise ValueError(
+                f"--for: {lasts} is no shorter than what lies between two times of {every!r}: it would never end"
+            )
     return Command(
         kind="silence",
         at=now,

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from monitord.core import cron, names
 from monitord.core.alerting import book
@@ -41,6 +41,9 @@ class CommandOutcome:
 
 # Silences
 
+# So many windows that each begin within the one before are taken for quiet without an end.
+_MOST_WINDOWS: Final = 500
+
 
 def silence_id(subject: str, rule: str, every: str, since: datetime) -> str:
     """A name for a silence that no alert has."""
@@ -56,7 +59,24 @@ def quiet_until(silence: Silence, now: datetime) -> datetime | None:
         began = cron.schedule(silence.every).latest(now, lasts)
     except ValueError:
         return None  # no schedule that this monitord knows: notify rather than not
-    return None if began is None else began + lasts
+    return None if began is None else _unbroken(cron.schedule(silence.every), began, lasts)[0]
+
+
+def never_ends(every: str, lasts: timedelta, now: datetime) -> bool:
+    """Whether each window of a schedule begins before the one before it is over. ValueError for what is no schedule."""
+    found = cron.schedule(every)
+    began = found.following(now)
+    return began is not None and not _unbroken(found, began, lasts)[1]
+
+
+def _unbroken(schedule: cron.Schedule, began: datetime, lasts: timedelta) -> tuple[datetime, bool]:
+    """When a window is over together with those that begin within it; and whether that end was found."""
+    for _ in range(_MOST_WINDOWS):
+        following = schedule.following(began)
+        if following is None or following > began + lasts:
+            return began + lasts, True
+        began = following
+    return began + lasts, False
 
 
 def next_window(silence: Silence, now: datetime) -> datetime | None:
