@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from monitord.config.types import (
     from_json,
@@ -209,6 +209,16 @@ _read_disks, _disks_written = named(
     {"warning": read_percent, "critical": read_percent},
     {"warning": percent_text, "critical": percent_text},
 )
+
+
+def _whole_paths(disks: dict[str, DiskOrders]) -> dict[str, DiskOrders]:
+    """Paths mean the same wherever monitord is started."""
+    for path in disks:
+        if not path.startswith("/"):
+            raise ValueError(f"of {path}, it is no whole path; write /{path.removeprefix('./')}")
+    return disks
+
+
 _of_services = partial(
     named,
     made=ServiceOrders,
@@ -243,7 +253,7 @@ Tables = Annotated[dict[str, TableOrders], _read_tables, _tables_written]
 Queues = Annotated[dict[str, QueueOrders], _read_queues, _queues_written]
 Services = Annotated[dict[str, ServiceOrders], _read_services, _services_written]
 Processes = Annotated[dict[str, ServiceOrders], _read_processes, _processes_written]
-Disks = Annotated[dict[str, DiskOrders], _read_disks, _disks_written]
+Disks = Annotated[dict[str, DiskOrders], _read_disks, AfterValidator(_whole_paths), _disks_written]
 KeyPrefix = Annotated[str, BeforeValidator(_key_prefix)]
 NumberLimits = Annotated[
     dict[str, Mapping[str, NumberOrders]],

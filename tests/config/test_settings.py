@@ -440,6 +440,7 @@ def test_disks_are_a_list_of_paths_or_a_map_of_what_is_declared_of_each(tmp_path
     assert orders.disks == ("/", "/data", "/srv")
     assert [orders.disk_limits(path) for path in orders.disks] == [(70, 80), (85, 92), (70, 90)]
     assert shown(settings, "MONITORD_HOST__DISKS") == declared
+    assert "of data, it is no whole path; write /data" in only_mistake(tmp_path, "HOST__DISKS", '["/", "data"]')
     above = only_mistake(tmp_path, "HOST__DISKS", '{"/data": {"warning": "85%"}}')
     assert "of /data, critical is 80%, less than warning, 85%" in above
 
