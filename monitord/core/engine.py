@@ -71,16 +71,17 @@ class ProbeEdge:
     error: str
 
 
-class _Reported:
-    """Where a decision keeps its report once it was asked for: several show it."""
+class _Asked:
+    """Where a decision keeps what is made of it only when somebody asks, once it was asked for."""
 
-    __slots__ = ("_report",)
+    __slots__ = ("_rechecks", "_report")
     _report: FleetStatus
+    _rechecks: tuple[Recheck, ...]
 
 
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
-class Decision(_Reported):
+class Decision(_Asked):
     """What one cycle amounts to.
 
     `gap` is for how many seconds up to now monitord itself did not run (0.0: it did): stopped, or suspended.
@@ -90,7 +91,6 @@ class Decision(_Reported):
     transitions: tuple[Transition, ...]
     at: datetime
     orders: StandingOrders
-    rechecks: tuple[Recheck, ...]
     events: tuple[ServiceEvent, ...] = ()
     actions: tuple[Action, ...] = ()
     reminders: tuple[Alert, ...] = ()
@@ -109,6 +109,16 @@ class Decision(_Reported):
             report = build_report(self.state.history, self.state.alerts, self.orders, self.at)
             object.__setattr__(self, "_report", report)
             return report
+
+    @property
+    def rechecks(self) -> tuple[Recheck, ...]:
+        """What to check again before the next cycle. Made when asked for: what is recorded is not checked again."""
+        try:
+            return self._rechecks
+        except AttributeError:
+            rechecks = _rechecks(self.state, self.orders, self.at)
+            object.__setattr__(self, "_rechecks", rechecks)
+            return rechecks
 
     @property
     def internal_faults(self) -> tuple[str, ...]:
@@ -189,7 +199,6 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         transitions=tuple(transitions),
         at=now,
         orders=orders,
-        rechecks=_rechecks(following, orders, now),
         events=tuple(events),
         actions=actions,
         reminders=reminders,
@@ -242,7 +251,9 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
     watched = [subject for subject in registered() if subject.name in orders.probes]
     # By probe: what it is to count exactly.
     exact = {one.name: set(one.exact(state.history, orders, at)) for one in watched if one.exact is not None}
-    members = {one.name: getattr(orders, one.members) for one in watched if one.exact is not None and one.members}
+    members = {
+        one.name: getattr(orders, one.members) for one in watched if state.alerts and one.name in exact and one.members
+    }
     for alert in state.alerts.values():
         for probe, counted in exact.items():
             counted.update(alert.finding.needs_exact if alert.probe == probe else ())

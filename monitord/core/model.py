@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -116,6 +117,11 @@ class Reading(_ByName):
 
     def named(self, name: str) -> Iterator[Sample]:
         return iter(self._of(name))
+
+    def sort_as(self, other: Reading) -> None:
+        """Take over how another reading of the very same samples has sorted them by their names, if it has."""
+        with suppress(AttributeError):
+            object.__setattr__(self, "_by_name", other._by_name)
 
     def _of(self, name: str) -> list[Sample]:
         try:

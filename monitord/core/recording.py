@@ -125,8 +125,14 @@ class Recorder:
 
 @dataclass(slots=True)
 class _Rebuilt:
-    """One probe's samples by key as of the frames so far, and the result as long as nothing changes."""
+    """One probe's samples by key as of the frames so far, and the result as long as nothing changes.
 
+    `before` are those as of the frames before a whole one: a sample that is as it was stays the same object, by which
+    whoever has judged it knows it again. `last` is the last reading of just these samples.
+    """
+
+    before: Mapping[str, Sample] = field(default_factory=dict)
+    last: Reading | None = None
     samples: dict[str, Sample] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     as_read: tuple[Sample, ...] = ()
@@ -152,8 +158,12 @@ class _Rebuilt:
                     self.samples[key] = Sample(s.name, s.labels, s.value, self.units[s.name])
         for key, value in frame.get("set", {}).items():
             name, labels = _parsed(key)
-            self.samples[key] = Sample(name, labels, value, self.units[name])
+            found, known = Sample(name, labels, value, self.units[name]), self.before.get(key)
+            if known is not None and known == found and known.value.__class__ is value.__class__:
+                found = known
+            self.samples[key] = found
         self.as_read = tuple(self.samples.values())
+        self.before, self.last = {}, None
 
 
 _CHANGES = frozenset({"anew", "gone", "units", "set"})
@@ -181,7 +191,7 @@ class Replayer:
     def observation(self, frame: Mapping[str, Any]) -> Observation:
         """The observation a frame was made of. KeyError, TypeError or ValueError where it is not such a frame."""
         if frame.get("whole"):
-            self._known = {}
+            self._known = {name: _Rebuilt(before=known.samples) for name, known in self._known.items()}
         readings = {name: self._reading(name, part) for name, part in frame["readings"].items()}
         exits = tuple(decode(ProcessExit, part) for part in frame.get("exits", ()))
         commands = tuple(decode(Command, part) for part in frame.get("commands", ()))
@@ -195,7 +205,11 @@ class Replayer:
         known = self._known.setdefault(probe, _Rebuilt())
         known.update(frame)
         by = decode(Answered, frame["by"]) if "by" in frame else None
-        return Reading(probe, samples=known.as_read, gaps=known.gaps, duration_ms=frame["ms"], by=by)
+        reading = Reading(probe, samples=known.as_read, gaps=known.gaps, duration_ms=frame["ms"], by=by)
+        if known.last is not None:
+            reading.sort_as(known.last)
+        known.last = reading
+        return reading
 
 
 def replay(frames: Iterable[Mapping[str, object]]) -> Iterator[Observation]:

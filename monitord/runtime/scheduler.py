@@ -193,14 +193,15 @@ class Scheduler:
         members = self._signs.begin(request.probes, began)
         try:
             decision = await self._watch.cycle(replace(request, awaited=request.awaited | members))
+            rechecks = decision.rechecks
         except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a daemon that ends costs the window
             self._log.internal("a cycle failed inside; monitoring goes on", error)
             self._signs.end(None)
             return None
         self._signs.end(decision)
-        self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
-        self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
-        self._asked.awaited = frozenset().union(*(r.awaited for r in decision.rechecks))
+        self._asked.rechecks = {r.probe: began + r.after for r in rechecks if r.after is not None}
+        self._asked.exact = frozenset().union(*(r.exact for r in rechecks))
+        self._asked.awaited = frozenset().union(*(r.awaited for r in rechecks))
         if self._decided is not None:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._decided, decision, (loop.time() - began) * 1000.0)

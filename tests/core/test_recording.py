@@ -123,3 +123,13 @@ def test_a_frame_from_before_exits_were_recorded_has_none() -> None:
 def test_what_is_no_frame_or_rests_on_one_that_is_not_there_is_an_error(frame: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         Replayer().observation(frame)
+
+
+def test_what_a_whole_frame_repeats_is_the_same_sample_as_before_and_what_only_equals_it_is_not() -> None:
+    observed = [seen(KEYS, sample("x", 1)), seen(KEYS, sample("x", 1.0))]
+    recorder = Recorder()
+    back = list(replay([json.loads(json.dumps(recorder.frame(one, whole=True))) for one in observed]))
+    (first, counted), (again, measured) = (one.readings["redis"].samples for one in back)
+    assert again is first
+    assert (counted.value.__class__, measured.value.__class__) == (int, float)
+    assert back == observed

@@ -13,7 +13,6 @@ from monitord.core.history.model import BlindSpan, History
 from monitord.core.history.restarts import update_acts, update_exits
 from monitord.core.model import Failure, Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Updated
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 
@@ -49,25 +48,21 @@ def update(
         history = update_acts(history, observation.acts)
     for subject in registered():
         if (reading := good.get(subject.name)) is not None:
+            last = before.get(subject.name)
             try:
-                updated = subject.update(history, reading, before.get(subject.name), now, orders)
+                updates = [subject.update(history, reading, last, now, orders)]
                 if for_rules and subject.update_for_rules is not None:
-                    updated = _both(
-                        updated,
-                        subject.update_for_rules(updated.history, reading, before.get(subject.name), now, orders),
-                    )
-                _check(history.by_subject, updated.history.by_subject)
+                    updates.append(subject.update_for_rules(updates[0].history, reading, last, now, orders))
+                _check(history.by_subject, updates[-1].history.by_subject)
             except Exception as error:  # noqa: BLE001 - a bug in one subject must not blind all the others
                 said = str(error) if isinstance(error, KeptError) else why(error)
                 faults[subject.name] = f"what is known of {subject.title} could not be updated ({said})"
                 continue
-            history, events, notes = updated.history, [*events, *updated.events], [*notes, *updated.notes]
+            history = updates[-1].history
+            for updated in updates:
+                events += updated.events
+                notes += updated.notes
     return history, events, notes, faults
-
-
-def _both(first: Updated, second: Updated) -> Updated:
-    """Two updates, of which the second began with the history of the first."""
-    return Updated(second.history, first.events + second.events, first.notes + second.notes)
 
 
 class KeptError(Exception):
