@@ -155,7 +155,13 @@ ROLLUPS: Final = (
     RollupFamily("as_expected", "uptime", "state", _as_expected),
     RollupFamily("value", "value", "level", metric(METRICS, "check_value")),
 )
-_NAGIOS_UNITS: Final = {"seconds": "s", "bytes": "B", "percent": "%", "ms": "ms"}
+# What is measured in units that Nagios knows keeps them: 4 KB are not 4.
+_NAGIOS_UNITS: Final = {
+    **{unit: unit for unit in ("us", "ms", "KB", "MB", "GB", "TB")},
+    "seconds": "s",
+    "bytes": "B",
+    "percent": "%",
+}
 
 
 def _perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:

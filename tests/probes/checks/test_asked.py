@@ -24,6 +24,7 @@ from monitord.probes.base import Request, take
 from monitord.probes.checks.checkin import Reports
 from monitord.reporting.metric_families import Facts
 from monitord.reporting.metrics import exposition
+from monitord.reporting.nagios import nagios
 from monitord.storage.checkins import keep
 from monitord.storage.schema import FILE
 from monitord.storage.store import Store
@@ -138,7 +139,7 @@ async def test_while_postgres_is_away_what_is_asked_of_it_is_explained_by_that(t
 
 async def test_a_plugins_state_and_numbers_are_everywhere(tmp_path: Path) -> None:
     plugin = tmp_path / "check_it"
-    plugin.write_text("#!/bin/sh\necho \"IT $1 | 'time to first'=0.25s;1;2 jobs=7\"\nexit $2\n")
+    plugin.write_text("#!/bin/sh\necho \"IT $1 | 'time to first'=0.25s;1;2 jobs=7 cache=4KB\"\nexit $2\n")
     plugin.chmod(0o755)
     checks = {
         "well": {"type": "command", "command": [str(plugin), "OK", "0"]},
@@ -158,7 +159,9 @@ async def test_a_plugins_state_and_numbers_are_everywhere(tmp_path: Path) -> Non
     assert well["perfdata"] == {
         "time to first": {"value": 0.25, "unit": "seconds"},
         "jobs": {"value": 7.0, "unit": "1"},
+        "cache": {"value": 4.0, "unit": "KB"},
     }
+    assert "'well cache'=4KB" in nagios(decisions[-1].report, orders, 1.0)
     exposed = exposition(decisions[-1].report, Facts("1", "box", ""))
     assert exposed is not None
     lines = [line for line in exposed[0].decode().splitlines() if line.startswith("monitord_check_perfdata{")]
