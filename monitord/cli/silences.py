@@ -49,7 +49,7 @@ def add(subparsers: Subparsers) -> None:
     command(
         subparsers,
         "silences",
-        _silences,
+        lambda arguments: look("silences", _listed_json if arguments.format == "json" else _listed_text),
         "Lists the silences with what they cover now. Exits 0, 2 where no monitord has run, 3 when its "
         "snapshot cannot be read.",
         formats=("text", "json"),
@@ -108,10 +108,6 @@ def _silence_answer(held: HeldState, command: Command, now: datetime) -> Iterabl
         yield f"It covers {humanize.listed(covered)} {when}."
     elif not any(covers(silence, silence.rule, subject) for subject in commands.subjects(held.state, held.orders)):
         yield "Nothing that is watched now is called so."
-
-
-def _silences(arguments: argparse.Namespace) -> int:
-    return look("silences", _listed_json if arguments.format == "json" else _listed_text)
 
 
 def _listed_json(held: HeldState, now: datetime) -> str:

@@ -389,10 +389,6 @@ def _file(value: object) -> Path:
     return path
 
 
-def _schedule(value: object) -> str:
-    return normal(text_of(value, "0 */2 * * *"))
-
-
 def _each(text: Callable[[T], object]) -> PlainSerializer:
     return PlainSerializer(lambda found: {name: text(one) for name, one in found.items()})
 
@@ -417,7 +413,7 @@ Text = Annotated[str, BeforeValidator(read_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Label = Annotated[str, BeforeValidator(short_line("box-1", 100))]
 Hours = Annotated[str, BeforeValidator(read_hours)]
-Schedule = Annotated[str, BeforeValidator(_schedule)]
+Schedule = Annotated[str, BeforeValidator(lambda value: normal(text_of(value, "0 */2 * * *")))]
 Directory = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path, BeforeValidator(_file)]
 Listen = Annotated[str, BeforeValidator(_listen)]

@@ -227,13 +227,9 @@ class HourlyFiles:
 
     def _is_past(self, path: Path, stamp: str, now: datetime) -> bool:
         begin = _begin(stamp)
-        end = begin + timedelta(seconds=_SPANS[0] if _is_hour(stamp) else self._span())
+        end = begin + timedelta(seconds=_SPANS[0] if len(stamp) == len("2025-11-05T03") else self._span())
         last = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         return now - max(begin, min(end, last)) > self.retention
-
-
-def _is_hour(stamp: str) -> bool:
-    return len(stamp) == len("2025-11-05T03")
 
 
 def _begin(stamp: str) -> datetime:

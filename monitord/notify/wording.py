@@ -42,7 +42,6 @@ def end_sentence(edge: Transition) -> str:
 
 
 def end_lines(edge: Transition) -> Iterator[str]:
-    """What it was, and for how long, for the message of its end."""
     alert = edge.alert
     began = alert.fired_at or alert.since
     span = f"from {humanize.moment(began.timestamp(), edge.at.timestamp())} to {humanize.clock(edge.at.timestamp())}"
@@ -89,7 +88,6 @@ def verdict_sentence(report: Report) -> str:
 
 
 def verdict_fields(report: Report) -> dict[str, object]:
-    """The verdict, and what it rests on."""
     return {
         "verdict": report.verdict,
         "since": datetime.fromtimestamp(report.since, UTC),

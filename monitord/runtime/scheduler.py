@@ -88,7 +88,6 @@ class Scheduler:
         self._wake.set()
 
     def ask_cycle(self) -> None:
-        """The cycle that is due."""
         if self._asked.due_at is None:
             self._asked.due_at = self._next_due
         self._wake.set()

@@ -50,7 +50,6 @@ class PublishedCycle:
 
     @property
     def confirmed(self) -> dict[str, Alert]:
-        """The alerts that were confirmed, by their ids."""
         return {alert.id: alert for alert in self.decision.state.alerts.values() if alert.is_confirmed}
 
     @cached_property

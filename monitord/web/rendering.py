@@ -86,17 +86,13 @@ def _templates() -> Environment:
         NO_TOKEN=NO_TOKEN,
         TOKEN_VARIABLE=VARIABLE,
     )
-    made.filters.update(stamp=stamp, moment=_moment, since=_since)
+    made.filters.update(stamp=stamp, moment=lambda at, now: humanize.moment(_seconds(at), now), since=_since)
     return made
 
 
 def stamp(at: datetime | float) -> str:
     """A moment as machines write it."""
     return datetime.fromtimestamp(_seconds(at), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _moment(at: datetime | float, now: float) -> str:
-    return humanize.moment(_seconds(at), now)
 
 
 def _since(at: datetime | float, now: float) -> str:
