@@ -55,7 +55,7 @@ class Limit:
 LIMITS = {
     "statements": Limit(6, 54, 20),
     "round trips": Limit(6, 54, 20),
-    "rows received": Limit(14, 400, 32),
+    "rows received": Limit(14, 450, 32),
     # How many the first reads is another number before and after an epoch's grace is over.
     "rows read by Postgres": Limit(20, 350_000, 600),
     "connections to Postgres": Limit(0, 1, 0),
