@@ -265,7 +265,7 @@ class Finding:
     `needs_exact` names what must be counted exactly before this finding may fire (a cheap counter is only a sign).
     `by_hand`: an operator did it, which is not flapping however often. `began` is when it began (Unix seconds), where
     that is known; None: when it was first found. `remind_every` is the least time between two reminders (seconds).
-    `runbook` (an address, or a sentence) and `contact` are what the operator has ordered to go with it.
+    `runbook` (an address, or a sentence) and `contact` are what the operator has configured to go with it.
     """
 
     rule: str

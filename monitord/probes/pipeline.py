@@ -112,9 +112,8 @@ class PipelineProbe:
         self._tables: dict[str, Access] = {}
         self._known = _Known()
         self._counted: dict[str, tuple[object, ...] | None] = {}
-        self._news: frozenset[str] = (
-            frozenset()
-        )  # the tables in which something may have changed since the last reading
+        # The tables in which something may have changed since the last reading.
+        self._news: frozenset[str] = frozenset()
         self._twice: list[asked.Twice] = []
         self._unpaired: list[int] = []  # labels whose roots are still to be held against the others'
         self._latest: dict[str, tuple[tuple[str, int], ...]] = {}

@@ -25,6 +25,7 @@ from monitord.reporting.text import report_text
 from tests.core.test_pipeline import CASE, PLACE, READY, ROOT, USER
 
 WALLET = "nick6zJc6HpW3kfBm4xS2dmbuVRyb5F3AnUvj5ymzR5"
+NOW = 1_762_315_000.0
 CASES = known(json.dumps([CASE]))
 BOTH = StandingOrders(
     probes=frozenset({"pipeline", "chain"}),
@@ -54,7 +55,8 @@ def history(
         ),
     )
     kept = {"chain": {"program": {"deployed": known_slot, "authority": "key"}}}
-    return History(readings={"pipeline": pipeline, "chain": chain}, by_subject=kept)
+    readings = {"pipeline": pipeline, "chain": chain}
+    return History(readings=readings, by_subject=kept, taken_at=dict.fromkeys(readings, NOW), at=NOW)
 
 
 def states(of: History, orders: StandingOrders = BOTH) -> dict[str, PreparationState]:

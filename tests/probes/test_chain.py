@@ -224,8 +224,10 @@ async def test_the_account_of_a_test_case_is_read_however_long_ago_it_was_publis
     publish(chain, "marlon", epoch=LABEL - 26 * 3600)
     reading = await look(await make(chain, dsn=fleet_database, also=("marlon",)))
     assert states(reading) == {"MILO/other": "OK"}
-    history = History(readings={"chain": reading})
+    history = History(readings={"chain": reading}, taken_at={"chain": NOW}, at=NOW)
     assert standing(history, StandingOrders(), "marlon", LABEL - 26 * 3600, ROOT).state == "OK"
+    of_no_time = History(readings={"chain": reading}, at=NOW)  # when it was read is not known, nor what it shows
+    assert standing(of_no_time, StandingOrders(), "marlon", LABEL - 26 * 3600, ROOT).state == "UNKNOWN"
     assert standing(history, StandingOrders(), "marlon", LABEL - 27 * 3600, ROOT).state == "SUPERSEDED"
     assert chain.asked == ["getHealth", "getMultipleAccounts"]
 

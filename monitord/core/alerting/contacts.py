@@ -1,4 +1,4 @@
-"""What the operator has ordered to go with alerts, by rule or subject: a runbook, and whom to contact."""
+"""What the operator has configured to go with alerts, by rule or subject: a runbook, and whom to contact."""
 
 from __future__ import annotations
 

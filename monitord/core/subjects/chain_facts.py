@@ -262,11 +262,12 @@ def standing(history: History, orders: StandingOrders, channel: str, epoch: int,
     found = {(one.group, one.channel): one for one in kept_accounts(history)}
     found |= {(o.group, o.channel): o for o in accounts(reading, round_at or history.taken_at.get(NAME))}
     of_channel = [one for one in found.values() if one.channel == channel]
-    oldest = (history.at or 0.0) - orders.epoch_length.total_seconds()
+    oldest = None if history.at is None else history.at - orders.epoch_length.total_seconds()
     told: list[tuple[State, float | None]] = []
     for one in of_channel:
         state = one.state(epoch, root)
-        if one.at is None or one.at >= oldest or state == "SUPERSEDED":
+        is_recent = one.at is not None and oldest is not None and one.at >= oldest
+        if is_recent or state == "SUPERSEDED":
             told.append((state, one.at))
     best = min(told, key=lambda one: _TELLING.index(one[0]), default=None)
     if best is not None and (best[0] == "OK" or len(told) == len(of_channel)):

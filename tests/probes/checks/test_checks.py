@@ -76,10 +76,13 @@ async def test_a_check_is_taken_in_each_cycle_unless_it_says_how_often() -> None
 
 
 async def test_where_no_other_reading_follows_a_check_has_the_time_that_it_says() -> None:
-    async def takes_long() -> None:
-        await asyncio.sleep(0.3)
+    async def never_answers() -> None:
+        await asyncio.Event().wait()
 
-    probe = ChecksProbe([scheduled(Counting("slow", takes_long), timeout=PATIENCE), scheduled(Counting("quick"))])
+    async def takes_long() -> None:
+        await asyncio.sleep(0.3)  # past the deadline of the reading
+
+    probe = ChecksProbe([scheduled(Counting("slow", never_answers), timeout=PATIENCE), scheduled(Counting("quick"))])
     reading = await take(probe, Request(NOW, 0.1))
     assert [gap.error for gap in reading.gaps] == ["slow has not answered yet"]
     await probe.close()
