@@ -103,18 +103,12 @@ def _of_machine(rule: str) -> Callable[[Observation, History, StandingOrders], I
         if value <= limit or lasted is None or lasted < orders.busy_for.total_seconds():
             yield Clear(rule, "host")
             return
-        yield Finding(
-            rule=rule,
-            subject="host",
-            severity="warning",
-            value=value,
-            limit=limit,
-            unit=busy.unit,
-            summary=f"{busy.said(value)}, past {limit:g}{'%' if busy.unit == 'percent' else ''}"
-            f" for {humanize.duration(lasted)}.",
-            evidence={"lasted_seconds": lasted, "cores": reading.number("cores")},
-            recommendation=busy.recommendation,
+        summary = (
+            f"{busy.said(value)}, past {limit:g}{'%' if busy.unit == 'percent' else ''}"
+            f" for {humanize.duration(lasted)}."
         )
+        evidence = {"lasted_seconds": lasted, "cores": reading.number("cores")}
+        yield Finding(rule, "host", "warning", value, limit, busy.unit, summary, evidence, busy.recommendation)
 
     return evaluate
 
@@ -134,18 +128,14 @@ def service_cpu_high(observation: Observation, history: History, orders: Standin
         if lasted is None or lasted < orders.busy_for_of(name):
             yield Clear("service_cpu_high", name)
             continue
-        yield Finding(
-            rule="service_cpu_high",
-            subject=name,
-            severity="warning",
-            value=round(max(used, default=0.0), 1),
-            limit=limit,
-            unit="percent",
-            summary=f"{name} has taken more than {limit:g}% of a processor for {humanize.duration(lasted)} "
-            f"({max(used, default=0.0):.0f}% now).",
-            evidence={"instances": {key: process.cpu for key, process in processes.items()}},
-            recommendation=f"Check what {name} does: a loop that never waits, or more work than one process can do.",
+        summary = (
+            f"{name} has taken more than {limit:g}% of a processor for {humanize.duration(lasted)} "
+            f"({max(used, default=0.0):.0f}% now)."
         )
+        evidence = {"instances": {key: process.cpu for key, process in processes.items()}}
+        advice = f"Check what {name} does: a loop that never waits, or more work than one process can do."
+        value = round(max(used, default=0.0), 1)
+        yield Finding("service_cpu_high", name, "warning", value, limit, "percent", summary, evidence, advice)
 
 
 def _machine_now(rule: str) -> Callable[[Alert, RecoveryContext], str | None]:

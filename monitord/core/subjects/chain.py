@@ -168,23 +168,19 @@ def chain_behind(observation: Observation, history: History, orders: StandingOrd
             if elsewhere
             else ""
         )
+        summary = (
+            f"{humanize.plural(len(found), 'channel')} of {group} "
+            f"{'is' if len(found) == 1 else 'are'} marked as published and not on chain: "
+            f"{humanize.listed([_behind(*one) for one in found], most=_MOST_NAMED)}."
+        )
+        evidence = _evidence(found) | ({"elsewhere": elsewhere} if elsewhere else {})
+        advice = (
+            "`published` is the publisher's claim, the account is the proof: look at the publisher's log for the "
+            f"transactions of these labels, and at its wallet's balance.{hint}"
+        )
+        value = len(found)
         return Finding(
-            rule="chain_behind",
-            subject=group,
-            severity="critical" if is_all else "warning",
-            value=len(found),
-            limit=0,
-            unit="channels",
-            summary=(
-                f"{humanize.plural(len(found), 'channel')} of {group} "
-                f"{'is' if len(found) == 1 else 'are'} marked as published and not on chain: "
-                f"{humanize.listed([_behind(*one) for one in found], most=_MOST_NAMED)}."
-            ),
-            evidence=_evidence(found) | ({"elsewhere": elsewhere} if elsewhere else {}),
-            recommendation=(
-                "`published` is the publisher's claim, the account is the proof: look at the publisher's log for the "
-                f"transactions of these labels, and at its wallet's balance.{hint}"
-            ),
+            "chain_behind", group, "critical" if is_all else "warning", value, 0, "channels", summary, evidence, advice
         )
 
     return judged_each("chain_behind", _of_groups("chain_behind", observation, history, orders), finding)
@@ -208,23 +204,16 @@ def chain_root_differs(observation: Observation, history: History, orders: Stand
 
     def finding(group: str, found: _Wrong) -> Finding:
         named = [f"{channel} (label {what['published']})" for channel, what in found]
-        return Finding(
-            rule="chain_root_differs",
-            subject=group,
-            severity="critical",
-            value=len(found),
-            limit=0,
-            unit="channels",
-            summary=(
-                f"The root on chain is another than the one that was built, "
-                f"of {humanize.plural(len(found), 'channel')} of {group}: {humanize.listed(named, most=_MOST_NAMED)}."
-            ),
-            evidence=_evidence(found),
-            recommendation=(
-                "Claims with proofs of this tree are refused. Run `monitord verify` for these labels: it says whether "
-                "the stored root is that of the participants; then see what the publisher sent."
-            ),
+        summary = (
+            f"The root on chain is another than the one that was built, "
+            f"of {humanize.plural(len(found), 'channel')} of {group}: {humanize.listed(named, most=_MOST_NAMED)}."
         )
+        evidence = _evidence(found)
+        advice = (
+            "Claims with proofs of this tree are refused. Run `monitord verify` for these labels: it says whether "
+            "the stored root is that of the participants; then see what the publisher sent."
+        )
+        return Finding("chain_root_differs", group, "critical", len(found), 0, "channels", summary, evidence, advice)
 
     return judged_each("chain_root_differs", _of_groups("chain_root_differs", observation, history, orders), finding)
 
@@ -254,20 +243,13 @@ def program_changed(observation: Observation, history: History, orders: Standing
     else:
         value, limit = present["authority"] or "nobody", (known or {}).get("authority") or "nobody"
         said = f"{value} may deploy it now; before, {limit} could"
-    yield Finding(
-        rule="program_changed",
-        subject=NAME,
-        severity="critical",
-        value=value,
-        limit=limit,
-        unit="",
-        summary=f"The program {address} is not what it was: {said}.",
-        evidence={"program": address, "known": known, "found": present, "state": state},
-        recommendation=(
-            "Was it deployed on purpose? Then acknowledge this alert: what is there now is then the known one. "
-            "If not, somebody else holds the key that may deploy it: stop publishing and claims."
-        ),
+    summary = f"The program {address} is not what it was: {said}."
+    evidence = {"program": address, "known": known, "found": present, "state": state}
+    advice = (
+        "Was it deployed on purpose? Then acknowledge this alert: what is there now is then the known one. "
+        "If not, somebody else holds the key that may deploy it: stop publishing and claims."
     )
+    yield Finding("program_changed", NAME, "critical", value, limit, "", summary, evidence, advice)
 
 
 def wallet_low(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -282,17 +264,9 @@ def wallet_low(observation: Observation, history: History, orders: StandingOrder
         elif balance >= least:
             yield Clear("wallet_low", address)
         else:
-            yield Finding(
-                rule="wallet_low",
-                subject=address,
-                severity="warning",
-                value=balance,
-                limit=least,
-                unit="SOL",
-                summary=f"The wallet {address} holds {balance:g} SOL; it must hold {least:g} at least.",
-                evidence={"wallet": address},
-                recommendation="Fund it: without SOL nothing is published, and the publisher's transactions fail.",
-            )
+            summary = f"The wallet {address} holds {balance:g} SOL; it must hold {least:g} at least."
+            advice = "Fund it: without SOL nothing is published, and the publisher's transactions fail."
+            yield Finding("wallet_low", address, "warning", balance, least, "SOL", summary, {"wallet": address}, advice)
 
 
 def _published_now(alert: Alert, at: RecoveryContext) -> str:

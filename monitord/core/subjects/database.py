@@ -24,21 +24,14 @@ def database_changed(observation: Observation, history: History, orders: Standin
     if not found:
         yield Clear("database_changed", _SUBJECT)
         return
-    yield Finding(
-        rule="database_changed",
-        subject=_SUBJECT,
-        severity="critical",
-        value=str(present),
-        limit=str(known),
-        unit="",
-        summary=f"Postgres is not the database that it was: {'; '.join(found)}.",
-        evidence={"known": str(known), "found": str(present), "differences": list(found)},
-        recommendation=(
-            "Check what MONITORD_POSTGRES__DSN and the pooler point to: the fleet may write to the wrong database. "
-            "If the change is meant, acknowledge this alert or run `monitord forget postgres`: the new one is then "
-            "the known one."
-        ),
+    summary = f"Postgres is not the database that it was: {'; '.join(found)}."
+    evidence = {"known": str(known), "found": str(present), "differences": list(found)}
+    advice = (
+        "Check what MONITORD_POSTGRES__DSN and the pooler point to: the fleet may write to the wrong database. "
+        "If the change is meant, acknowledge this alert or run `monitord forget postgres`: the new one is then "
+        "the known one."
     )
+    yield Finding("database_changed", _SUBJECT, "critical", str(present), str(known), "", summary, evidence, advice)
 
 
 def _known_now(alert: Alert, at: RecoveryContext) -> str | None:

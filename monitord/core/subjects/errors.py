@@ -87,22 +87,16 @@ def _finding(
         if orders.errors_of(name) is not None or usual is None
         else f"in the last {days} it wrote {_count(usual)} at most"
     )
-    return Finding(
-        rule="errors_rising",
-        subject=name,
-        severity="warning",
-        value=per_minute,
-        limit=limit,
-        unit="lines/min",
-        summary=(
-            f"{name} writes {at_least}{_count(per_minute)} lines a minute to its error log, and has written more than "
-            f"{_count(limit)} for {humanize.duration(round(now - since))}; {past}."
-        ),
-        began=since,
-        evidence={"lines_per_minute": per_minute, "usual_at_most": usual, "days_known": known.days}
-        | ({"at_least": True} if one.at_least else {}),
-        recommendation=f"Read the end of {name}'s error log, and look at what has changed since the rise began.",
+    summary = (
+        f"{name} writes {at_least}{_count(per_minute)} lines a minute to its error log, and has written more than "
+        f"{_count(limit)} for {humanize.duration(round(now - since))}; {past}."
     )
+    evidence = {"lines_per_minute": per_minute, "usual_at_most": usual, "days_known": known.days} | (
+        {"at_least": True} if one.at_least else {}
+    )
+    advice = f"Read the end of {name}'s error log, and look at what has changed since the rise began."
+    value = per_minute
+    return Finding("errors_rising", name, "warning", value, limit, "lines/min", summary, evidence, advice, began=since)
 
 
 def _workers(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:

@@ -173,21 +173,16 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
     where = "in monitord's container (its control group's limit" if is_group else "on the host"
     if is_group:
         where += f" is {humanize.size(limit)})" if limit is not None else ")"
-    yield Finding(
-        rule="host_memory_low",
-        subject="host",
-        severity="critical",
-        value=int(available),
-        limit=orders.host_memory,
-        unit="bytes",
-        summary=(
-            f"Only {humanize.size(available)} of memory is available {where}, "
-            f"under the limit of {humanize.size(orders.host_memory)}."
-        ),
-        evidence={"largest_services": {name: memory for memory, name in hungriest}}
-        | ({"available_of": "cgroup", "limit_bytes": limit} if is_group else {}),
-        recommendation="Find what took the memory before the kernel chooses a process to kill.",
+    summary = (
+        f"Only {humanize.size(available)} of memory is available {where}, "
+        f"under the limit of {humanize.size(orders.host_memory)}."
     )
+    evidence = {"largest_services": {name: memory for memory, name in hungriest}} | (
+        {"available_of": "cgroup", "limit_bytes": limit} if is_group else {}
+    )
+    advice = "Find what took the memory before the kernel chooses a process to kill."
+    value = int(available)
+    yield Finding("host_memory_low", "host", "critical", value, orders.host_memory, "bytes", summary, evidence, advice)
 
 
 def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:

@@ -39,17 +39,10 @@ def service_memory_high(observation: Observation, history: History, orders: Stan
             continue
         if most <= limit:
             continue
-        yield Finding(
-            rule="service_memory_high",
-            subject=name,
-            severity="warning",
-            value=int(most),
-            limit=limit,
-            unit="bytes",
-            summary=f"{name} uses {humanize.size(most)} of memory, past its limit of {humanize.size(limit)}.",
-            evidence={"instances": {key: process.memory for key, process in processes.items()}},
-            recommendation=f"A leak is possible: restart {name} if its memory keeps rising.",
-        )
+        summary = f"{name} uses {humanize.size(most)} of memory, past its limit of {humanize.size(limit)}."
+        evidence = {"instances": {key: process.memory for key, process in processes.items()}}
+        advice = f"A leak is possible: restart {name} if its memory keeps rising."
+        yield Finding("service_memory_high", name, "warning", int(most), limit, "bytes", summary, evidence, advice)
 
 
 def service_memory_leak(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:

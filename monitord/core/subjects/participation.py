@@ -47,28 +47,19 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
             took, unsealed = seen.participating.get(newest) or 0, seen.unsealed.get(newest) or 0
             more = unsealed - len(seen.channels)
             names = ", ".join(seen.channels) + (f" and {more} more" if seen.channels and more > 0 else "")
-            yield Finding(
-                rule="sealing_incomplete",
-                subject=group,
-                severity="warning",
-                value=unsealed,
-                limit=0,
-                unit="channels",
-                summary=(
-                    f"{group} sealed {humanize.label_at(newest)} without {unsealed} of the "
-                    f"{humanize.plural(took, 'channel')} that took part{': ' if names else ''}{names}."
-                ),
-                evidence={
-                    "label": newest,
-                    "participating": took,
-                    "unsealed": unsealed,
-                    "channels": list(seen.channels),
-                    "labels_before": len(habit(seen).pairs),
-                },
-                recommendation=(
-                    f"Have {group} seal the channels that are left out; their participants cannot claim until then."
-                ),
+            summary = (
+                f"{group} sealed {humanize.label_at(newest)} without {unsealed} of the "
+                f"{humanize.plural(took, 'channel')} that took part{': ' if names else ''}{names}."
             )
+            evidence = {
+                "label": newest,
+                "participating": took,
+                "unsealed": unsealed,
+                "channels": list(seen.channels),
+                "labels_before": len(habit(seen).pairs),
+            }
+            advice = f"Have {group} seal the channels that are left out; their participants cannot claim until then."
+            yield Finding("sealing_incomplete", group, "warning", unsealed, 0, "channels", summary, evidence, advice)
 
 
 def channel_silent(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -92,23 +83,16 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
             if not is_new:
                 yield Unknown("channel_silent", subject, "who takes part could not be determined lately")
                 continue
-            yield Finding(
-                rule="channel_silent",
-                subject=subject,
-                severity="warning",
-                value=labels,
-                limit=None,
-                unit="labels",
-                summary=(
-                    f"{channel} of {group} has taken part in none of the last {labels} epochs that its group lived, "
-                    f"longer than ever in the last {KEEP_LABELS}."
-                ),
-                evidence={"group": group, "channel": channel, "silent_labels": labels, "label": silence.label},
-                recommendation=(
-                    f"See whether {channel} is still on the air; if it is, check what listens to it, "
-                    f"else take it off {group}'s list."
-                ),
+            summary = (
+                f"{channel} of {group} has taken part in none of the last {labels} epochs that its group lived, "
+                f"longer than ever in the last {KEEP_LABELS}."
             )
+            evidence = {"group": group, "channel": channel, "silent_labels": labels, "label": silence.label}
+            advice = (
+                f"See whether {channel} is still on the air; if it is, check what listens to it, "
+                f"else take it off {group}'s list."
+            )
+            yield Finding("channel_silent", subject, "warning", labels, None, "labels", summary, evidence, advice)
 
 
 def _complete_now(alert: Alert, at: RecoveryContext) -> str | None:

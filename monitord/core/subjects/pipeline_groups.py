@@ -53,18 +53,10 @@ def group_membership(observation: Observation, history: History, orders: Standin
 
 
 def _finding(subject: str, value: int, summary: str, channels: list[str]) -> Finding:
+    evidence = {"group": subject, "channels": channels[:_MOST_NAMED]}
+    advice = "If it is meant, acknowledge this alert: it is then known. Else look at what assigns channels to groups."
     return Finding(
-        rule="group_membership",
-        subject=subject,
-        severity="warning",
-        value=value,
-        limit=0,
-        unit="channels" if channels else "seals",
-        summary=summary,
-        evidence={"group": subject, "channels": channels[:_MOST_NAMED]},
-        recommendation=(
-            "If it is meant, acknowledge this alert: it is then known. Else look at what assigns channels to groups."
-        ),
+        "group_membership", subject, "warning", value, 0, "channels" if channels else "seals", summary, evidence, advice
     )
 
 

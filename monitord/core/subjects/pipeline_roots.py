@@ -81,17 +81,7 @@ def _finding(
     severity: Severity = "critical",
 ) -> Finding:
     """What is wrong with so many of a group's seals, or of what belongs to them; `seals` are those known by name."""
-    return Finding(
-        rule=rule,
-        subject=group,
-        severity=severity,
-        value=value,
-        limit=0,
-        unit=unit,
-        summary=summary,
-        evidence=_evidence(group, seals),
-        recommendation=recommendation,
-    )
+    return Finding(rule, group, severity, value, 0, unit, summary, _evidence(group, seals), recommendation)
 
 
 def _evidence(group: str, seals: list[tuple[int, str]]) -> Mapping[str, object]:
@@ -169,31 +159,24 @@ def root_changed(observation: Observation, history: History, orders: StandingOrd
         suspects = [(label, channel) for label, channel in _seals(reading, "unlike", group) if label in labels]
         of_which = f": {_named(suspects, len(suspects))} is not the root of its tree" if suspects else ""
         gone = any(_seals_of(one.now) < _seals_of(one.was) for one in changed)
-        yield Finding(
-            rule="root_changed",
-            subject=group,
-            severity="critical",
-            value=len(labels),
-            limit=0,
-            unit="labels",
-            summary=(
-                f"Roots of {group} were rewritten{' or taken away' if gone else ''} after they were sealed, in "
-                f"{humanize.listed([humanize.label(label) for label in labels])}{of_which}."
-            ),
-            evidence={
-                "group": group,
-                "labels": labels,
-                "was": [one.was for one in changed],
-                "now": [one.now for one in changed],
-                "channels": sorted({channel for _, channel in suspects}),
-                "seals": _places(suspects),
-            },
-            recommendation=(
-                f"Recompute these labels with `monitord verify --group {group} --epoch {labels[-1]}`, and find out who "
-                "wrote to sealed_epochs. If the change is meant, acknowledge this alert: the present roots are then "
-                "the known ones."
-            ),
+        summary = (
+            f"Roots of {group} were rewritten{' or taken away' if gone else ''} after they were sealed, in "
+            f"{humanize.listed([humanize.label(label) for label in labels])}{of_which}."
         )
+        evidence = {
+            "group": group,
+            "labels": labels,
+            "was": [one.was for one in changed],
+            "now": [one.now for one in changed],
+            "channels": sorted({channel for _, channel in suspects}),
+            "seals": _places(suspects),
+        }
+        advice = (
+            f"Recompute these labels with `monitord verify --group {group} --epoch {labels[-1]}`, and find out who "
+            "wrote to sealed_epochs. If the change is meant, acknowledge this alert: the present roots are then "
+            "the known ones."
+        )
+        yield Finding("root_changed", group, "critical", len(labels), 0, "labels", summary, evidence, advice)
 
 
 def _seals_of(word: str) -> int:

@@ -45,19 +45,10 @@ def signals_stale(observation: Observation, history: History, orders: StandingOr
         return
     how_old = humanize.duration(age)
     said = f"The newest signal in {_SIGNALS} was sent {how_old} ago, at {humanize.moment(found or 0.0, now)}."
-    yield Finding(
-        rule="signals_stale",
-        subject=COLLECTION,
-        severity="warning",
-        value=round(age, 3),
-        limit=limit,
-        unit="seconds",
-        summary=said if found is not None else f"No signal in {_SIGNALS} is of this epoch or the last one.",
-        evidence={"newest_signal": None if found is None else humanize.clock(found)},
-        recommendation=(
-            "Look at what listens to the channels: is it connected, and does what it writes carry the present time?"
-        ),
-    )
+    summary = said if found is not None else f"No signal in {_SIGNALS} is of this epoch or the last one."
+    evidence = {"newest_signal": None if found is None else humanize.clock(found)}
+    advice = "Look at what listens to the channels: is it connected, and does what it writes carry the present time?"
+    yield Finding("signals_stale", COLLECTION, "warning", round(age, 3), limit, "seconds", summary, evidence, advice)
 
 
 def participants_dropped(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -113,20 +104,13 @@ def tree_behind(observation: Observation, history: History, orders: StandingOrde
     each = [f"{group} for {humanize.plural(many, 'label')}" for group, many in behind.items()]
     channels = sorted({one.label("channel") for one in reading.named("untreed")})
     oldest = min(label for group in behind if isinstance(label := newest.get(group), int))
-    yield Finding(
-        rule="tree_behind",
-        subject=TREE_STAGE,
-        severity="warning",
-        value=worst,
-        limit=0,
-        unit="labels",
-        summary=(
-            f"The tree cache is behind what is sealed: an epoch later there are none of {humanize.listed(each)}, or "
-            "far fewer than usual."
-        ),
-        evidence={"behind": behind, "oldest_label": oldest, "channels": channels},
-        recommendation="Look at what builds the trees: is it alive, does its queue move, does it log errors?",
+    summary = (
+        f"The tree cache is behind what is sealed: an epoch later there are none of {humanize.listed(each)}, or "
+        "far fewer than usual."
     )
+    evidence = {"behind": behind, "oldest_label": oldest, "channels": channels}
+    advice = "Look at what builds the trees: is it alive, does its queue move, does it log errors?"
+    yield Finding("tree_behind", TREE_STAGE, "warning", worst, 0, "labels", summary, evidence, advice)
 
 
 def _behind(reading: Reading, due: dict[str, int], history: History) -> dict[str, int]:
@@ -176,20 +160,13 @@ def publishing_stalled(observation: Observation, history: History, orders: Stand
         )
         return
     when = "" if last is None else f"; the last was at {humanize.moment(last, now)}"
-    yield Finding(
-        rule=_STALLED,
-        subject=PUBLISHING,
-        severity="warning",
-        value=round(waited, 3),
-        limit=limit,
-        unit="seconds",
-        summary=(
-            f"{humanize.plural(eligible, 'seal')} {'has' if eligible == 1 else 'have'} a tree and could be published, "
-            f"and none was for {humanize.duration(waited)}{when}."
-        ),
-        evidence={"eligible": int(eligible), "unpublished": reading.number("unpublished")},
-        recommendation="Look at what publishes: is it alive, has its wallet SOL, does its RPC node answer?",
+    summary = (
+        f"{humanize.plural(eligible, 'seal')} {'has' if eligible == 1 else 'have'} a tree and could be published, "
+        f"and none was for {humanize.duration(waited)}{when}."
     )
+    evidence = {"eligible": int(eligible), "unpublished": reading.number("unpublished")}
+    advice = "Look at what publishes: is it alive, has its wallet SOL, does its RPC node answer?"
+    yield Finding(_STALLED, PUBLISHING, "warning", round(waited, 3), limit, "seconds", summary, evidence, advice)
 
 
 def _age_now(alert: Alert, at: RecoveryContext) -> str | None:

@@ -38,27 +38,19 @@ def pm2_empty(observation: Observation, history: History, orders: StandingOrders
     what, when = humanize.plural(len(last.left_behind), "service"), humanize.clock(last.at)
     lost = f"it runs none of the {what} it is expected to run ({names})"
     is_deleted = last.kind == "deleted"
-    yield Finding(
-        rule="pm2_empty",
-        subject="pm2",
-        severity="critical",
-        value="empty",
-        limit=None,
-        unit="",
-        summary=(
-            f"Everything was deleted from PM2's list, by {when}: {lost}."
-            if is_deleted
-            else f"PM2 was restarted with an empty list, at {when}: {lost}. Nobody deleted them."
-        ),
-        began=last.at,
-        evidence={"left_behind": list(last.left_behind), "at": when, "kind": last.kind},
-        recommendation=(
-            "If that was a mistake, run pm2 resurrect, or start the services from their ecosystem file."
-            if is_deleted
-            else "Run pm2 resurrect, and pm2 save once all is back. Where PM2 was killed, the processes of before may "
-            "still run without it: end those first, or they run twice."
-        ),
+    summary = (
+        f"Everything was deleted from PM2's list, by {when}: {lost}."
+        if is_deleted
+        else f"PM2 was restarted with an empty list, at {when}: {lost}. Nobody deleted them."
     )
+    evidence = {"left_behind": list(last.left_behind), "at": when, "kind": last.kind}
+    advice = (
+        "If that was a mistake, run pm2 resurrect, or start the services from their ecosystem file."
+        if is_deleted
+        else "Run pm2 resurrect, and pm2 save once all is back. Where PM2 was killed, the processes of before may "
+        "still run without it: end those first, or they run twice."
+    )
+    yield Finding("pm2_empty", "pm2", "critical", "empty", None, "", summary, evidence, advice, began=last.at)
 
 
 def _has_lost_its_list(history: History) -> str:

@@ -39,21 +39,16 @@ def queue_failing(observation: Observation, history: History, orders: StandingOr
         if failed <= limit:
             yield Clear("queue_failing", name)
             continue
-        yield Finding(
-            rule="queue_failing",
-            subject=name,
-            severity="warning",
-            value=failed,
-            limit=limit,
-            unit="jobs",
-            summary=(
-                f"{humanize.count(failed)} jobs of the queue {name} failed within {humanize.duration(window)}, "
-                f"past the limit of {humanize.count(limit)}."
-            ),
-            evidence={"window_seconds": window, "failed_kept": reading.number("queue_failed", queue=name)},
-            recommendation=f"Read the log of the worker of {name}, and the reason (failedReason) of its newest "
-            "failed jobs: what they have in common is usually a service or an address that does not answer.",
+        summary = (
+            f"{humanize.count(failed)} jobs of the queue {name} failed within {humanize.duration(window)}, "
+            f"past the limit of {humanize.count(limit)}."
         )
+        evidence = {"window_seconds": window, "failed_kept": reading.number("queue_failed", queue=name)}
+        advice = (
+            f"Read the log of the worker of {name}, and the reason (failedReason) of its newest "
+            "failed jobs: what they have in common is usually a service or an address that does not answer."
+        )
+        yield Finding("queue_failing", name, "warning", failed, limit, "jobs", summary, evidence, advice)
 
 
 def queue_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -73,23 +68,16 @@ def queue_stalled(observation: Observation, history: History, orders: StandingOr
             yield Clear("queue_stalled", name)
             continue
         waiting, active = (int(count or 0) for count in counts)
-        yield Finding(
-            rule="queue_stalled",
-            subject=name,
-            severity="warning",
-            value=still,
-            limit=limit,
-            unit="seconds",
-            summary=(
-                f"No job of the queue {name} was started or finished for {humanize.duration(still)}: "
-                f"{humanize.count(waiting)} wait, {humanize.count(active)} {'is' if active == 1 else 'are'} active."
-            ),
-            evidence={"waiting": waiting, "active": active},
-            recommendation=(
-                f"Check the worker of {name}: does it run, is it connected to this Redis, does it hang in the job "
-                "that is active? Where jobs may take this long, set `stall` of the queue."
-            ),
+        summary = (
+            f"No job of the queue {name} was started or finished for {humanize.duration(still)}: "
+            f"{humanize.count(waiting)} wait, {humanize.count(active)} {'is' if active == 1 else 'are'} active."
         )
+        evidence = {"waiting": waiting, "active": active}
+        advice = (
+            f"Check the worker of {name}: does it run, is it connected to this Redis, does it hang in the job "
+            "that is active? Where jobs may take this long, set `stall` of the queue."
+        )
+        yield Finding("queue_stalled", name, "warning", still, limit, "seconds", summary, evidence, advice)
 
 
 def queue_job_old(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -106,24 +94,17 @@ def queue_job_old(observation: Observation, history: History, orders: StandingOr
             is_untold = age is None and bool(reading.number("queue_waiting", queue=name))
             yield Unknown("queue_job_old", name, UNTOLD) if is_untold else Clear("queue_job_old", name)
             continue
-        yield Finding(
-            rule="queue_job_old",
-            subject=name,
-            severity="warning",
-            value=age,
-            limit=limit,
-            unit="seconds",
-            summary=(
-                f"The next job of the queue {name} has waited for {humanize.duration(age)}, "
-                f"past the limit of {humanize.duration(limit)}."
-            ),
-            evidence={"waiting": reading.number("queue_waiting", queue=name)},
-            recommendation=(
-                resume(name)
-                if is_paused(observation, name)
-                else f"Check the worker of {name}: is it alive, and are there enough of it?"
-            ),
+        summary = (
+            f"The next job of the queue {name} has waited for {humanize.duration(age)}, "
+            f"past the limit of {humanize.duration(limit)}."
         )
+        evidence = {"waiting": reading.number("queue_waiting", queue=name)}
+        advice = (
+            resume(name)
+            if is_paused(observation, name)
+            else f"Check the worker of {name}: is it alive, and are there enough of it?"
+        )
+        yield Finding("queue_job_old", name, "warning", age, limit, "seconds", summary, evidence, advice)
 
 
 def _of(alert: Alert, at: RecoveryContext) -> QueueStatus | None:

@@ -42,21 +42,15 @@ def redis_evicting(observation: Observation, history: History, orders: StandingO
         yield Clear("redis_evicting", "redis")
         return
     policy = reading.word("redis_policy")
-    yield Finding(
-        rule="redis_evicting",
-        subject="redis",
-        severity="warning",
-        value=evicted,
-        limit=0,
-        unit="keys",
-        summary=(
-            f"Redis gave up {humanize.plural(evicted, 'key')} within {humanize.duration(WINDOW)} for want of memory: "
-            "jobs may be among them."
-        ),
-        evidence={"policy": policy, "memory_limit_bytes": reading.number("redis_memory_limit")},
-        recommendation="Queues need maxmemory-policy noeviction: set it, give Redis more memory, and keep caches in "
-        "another Redis.",
+    summary = (
+        f"Redis gave up {humanize.plural(evicted, 'key')} within {humanize.duration(WINDOW)} for want of memory: "
+        "jobs may be among them."
     )
+    evidence = {"policy": policy, "memory_limit_bytes": reading.number("redis_memory_limit")}
+    advice = (
+        "Queues need maxmemory-policy noeviction: set it, give Redis more memory, and keep caches in another Redis."
+    )
+    yield Finding("redis_evicting", "redis", "warning", evicted, 0, "keys", summary, evidence, advice)
 
 
 def redis_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -71,20 +65,17 @@ def redis_memory_high(observation: Observation, history: History, orders: Standi
     if is_cache or percent <= orders.redis_memory:
         yield Clear("redis_memory_high", "redis")
         return
+    summary = (
+        f"Redis uses {humanize.size(used)} of the {humanize.size(limit)} of memory that it may ({percent:.1f}%), "
+        f"past {orders.redis_memory:g}%."
+    )
+    evidence = {"memory_bytes": used, "memory_limit_bytes": limit, "policy": reading.word("redis_policy")}
+    advice = (
+        "Find what grows (redis-cli --memkeys on a replica, jobs that are kept once done) or raise "
+        "maxmemory: past it writes are refused, or keys are given up."
+    )
     yield Finding(
-        rule="redis_memory_high",
-        subject="redis",
-        severity="warning",
-        value=percent,
-        limit=orders.redis_memory,
-        unit="percent",
-        summary=(
-            f"Redis uses {humanize.size(used)} of the {humanize.size(limit)} of memory that it may ({percent:.1f}%), "
-            f"past {orders.redis_memory:g}%."
-        ),
-        evidence={"memory_bytes": used, "memory_limit_bytes": limit, "policy": reading.word("redis_policy")},
-        recommendation="Find what grows (redis-cli --memkeys on a replica, jobs that are kept once done) or raise "
-        "maxmemory: past it writes are refused, or keys are given up.",
+        "redis_memory_high", "redis", "warning", percent, orders.redis_memory, "percent", summary, evidence, advice
     )
 
 
@@ -99,21 +90,16 @@ def redis_emptied(observation: Observation, history: History, orders: StandingOr
         yield Clear("redis_emptied", "redis")
         return
     at, before = measure.points[0]
-    yield Finding(
-        rule="redis_emptied",
-        subject="redis",
-        severity="warning",
-        value=int(keys),
-        limit=None,
-        unit="keys",
-        summary=(
-            f"Redis held {humanize.count(before)} keys and lost them at once at {humanize.moment(at, now)}: "
-            f"there are {humanize.count(keys)} now."
-        ),
-        evidence={"keys_before": int(before), "lost_at": humanize.clock(at)},
-        recommendation="Find out what took them: FLUSHALL or FLUSHDB, a restart without a dump to load, or another "
-        "server or database number. Jobs that waited are gone with them.",
+    summary = (
+        f"Redis held {humanize.count(before)} keys and lost them at once at {humanize.moment(at, now)}: "
+        f"there are {humanize.count(keys)} now."
     )
+    evidence = {"keys_before": int(before), "lost_at": humanize.clock(at)}
+    advice = (
+        "Find out what took them: FLUSHALL or FLUSHDB, a restart without a dump to load, or another "
+        "server or database number. Jobs that waited are gone with them."
+    )
+    yield Finding("redis_emptied", "redis", "warning", int(keys), None, "keys", summary, evidence, advice)
 
 
 def _evicted_now(alert: Alert, at: RecoveryContext) -> str | None:

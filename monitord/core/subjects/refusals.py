@@ -76,17 +76,9 @@ def refusing(
             yield Unknown(rule, probe, "it is not known any more") if held else Clear(rule, probe)
             return
         what = "connection" if said.keys() == {_FULL} else "write"
-        yield Finding(
-            rule=rule,
-            subject=probe,
-            severity="critical",
-            value=next(iter(said)),
-            limit=None,
-            unit="",
-            summary=f"{title} is alive and refuses the fleet's next {what}: {', and '.join(said.values())}.",
-            evidence=dict(said),
-            recommendation=" ".join(_ADVICE[why] for why in said if why in _ADVICE),
-        )
+        summary = f"{title} is alive and refuses the fleet's next {what}: {', and '.join(said.values())}."
+        advice = " ".join(_ADVICE[why] for why in said if why in _ADVICE)
+        yield Finding(rule, probe, "critical", next(iter(said)), None, "", summary, dict(said), advice)
 
     def serves_now(alert: Alert, at: RecoveryContext) -> str:
         return f"{title} accepts writes and connections again."

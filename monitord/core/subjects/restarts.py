@@ -91,21 +91,16 @@ def service_unstable(observation: Observation, history: History, orders: Standin
             continue
         loop = replace(restart_loop_of(service, now, window), kinds=found.kinds)
         loop = loop if loop.told else replace(loop, lifetimes=())  # of the last few they are not known
+        summary = (
+            f"{name} is restarted by PM2 again and again: {found.count} times "
+            f"in the last {humanize.duration(day)}, "
+            f"every {humanize.duration(found.every)} or so{loop.why()}{loop.said()}."
+        )
+        evidence = loop.evidence() | {"first_at": humanize.clock(found.first), "window_seconds": day}
+        advice = _LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name)
+        value = found.count
         yield Finding(
-            rule="service_unstable",
-            subject=name,
-            severity="warning",
-            value=found.count,
-            limit=limit,
-            unit="restarts",
-            summary=(
-                f"{name} is restarted by PM2 again and again: {found.count} times "
-                f"in the last {humanize.duration(day)}, "
-                f"every {humanize.duration(found.every)} or so{loop.why()}{loop.said()}."
-            ),
-            evidence=loop.evidence() | {"first_at": humanize.clock(found.first), "window_seconds": day},
-            recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
-            remind_every=day,
+            "service_unstable", name, "warning", value, limit, "restarts", summary, evidence, advice, remind_every=day
         )
 
 

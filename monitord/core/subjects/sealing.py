@@ -100,16 +100,9 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
                 f"{found.group} has sealed no epoch for {humanize.duration(found.age_seconds or age)}: "
                 f"{_newest(found)}."
             )
+        advice = f"Check the service that seals {found.group} and its log; restart it if it hangs."
         yield Finding(
-            rule="sealing_stuck",
-            subject=found.group,
-            severity="critical",
-            value=_value(found),
-            limit=limit,
-            unit="seconds",
-            summary=summary,
-            evidence=_evidence(found),
-            recommendation=f"Check the service that seals {found.group} and its log; restart it if it hangs.",
+            "sealing_stuck", found.group, "critical", _value(found), limit, "seconds", summary, _evidence(found), advice
         )
 
 
@@ -121,21 +114,15 @@ def sealing_late(observation: Observation, history: History, orders: StandingOrd
         if age is not None and age <= limit:
             yield Clear("sealing_late", found.group)
             continue
+        summary = (
+            _passed_over(found, calendar(orders).length)
+            if found.passed_over
+            else f"{found.group} is late: no epoch sealed for {humanize.duration(found.age_seconds or 0)}; "
+            f"{_newest(found)}."
+        )
+        advice = f"Check the service that seals {found.group}: is it alive, what does its log say?"
         yield Finding(
-            rule="sealing_late",
-            subject=found.group,
-            severity="warning",
-            value=_value(found),
-            limit=limit,
-            unit="seconds",
-            summary=(
-                _passed_over(found, calendar(orders).length)
-                if found.passed_over
-                else f"{found.group} is late: no epoch sealed for {humanize.duration(found.age_seconds or 0)}; "
-                f"{_newest(found)}."
-            ),
-            evidence=_evidence(found),
-            recommendation=f"Check the service that seals {found.group}: is it alive, what does its log say?",
+            "sealing_late", found.group, "warning", _value(found), limit, "seconds", summary, _evidence(found), advice
         )
 
 
@@ -196,26 +183,18 @@ def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_
         if is_sealed
         else f"{group} has not sealed {humanize.label_at(label)} {humanize.duration(round(late))} after it was due"
     )
-    return Finding(
-        rule="sealing_slow",
-        subject=group,
-        severity="warning",
-        value=round(late),
-        limit=round(limit),
-        unit="seconds",
-        summary=f"{so_far}: later than 99% of its {past.count} seals "
-        f"of the last {humanize.duration(past.days * 86_400)}.",
-        evidence={
-            "label": label,
-            "sealed": is_sealed,
-            "delay_seconds": round(late),
-            "median_seconds": past.median,
-            "p99_seconds": past.most,
-            "seals": past.count,
-            "days": round(past.days, 1),
-        },
-        recommendation=f"Check what seals {group}: more to seal than usual, a slow database, a failing process?",
-    )
+    summary = f"{so_far}: later than 99% of its {past.count} seals of the last {humanize.duration(past.days * 86_400)}."
+    evidence = {
+        "label": label,
+        "sealed": is_sealed,
+        "delay_seconds": round(late),
+        "median_seconds": past.median,
+        "p99_seconds": past.most,
+        "seals": past.count,
+        "days": round(past.days, 1),
+    }
+    advice = f"Check what seals {group}: more to seal than usual, a slow database, a failing process?"
+    return Finding("sealing_slow", group, "warning", round(late), round(limit), "seconds", summary, evidence, advice)
 
 
 def sealed_now(alert: Alert, at: RecoveryContext) -> str | None:

@@ -33,17 +33,10 @@ def sealing_gap(observation: Observation, history: History, orders: StandingOrde
             yield Clear("sealing_gap", found.group)
             continue
         labels = [humanize.label_at(label) for label in found.gaps]
-        yield Finding(
-            rule="sealing_gap",
-            subject=found.group,
-            severity="warning",
-            value=len(found.gaps),
-            limit=0,
-            unit="labels",
-            summary=f"{found.group} never sealed {humanize.listed(labels)}, though later epochs are sealed.",
-            evidence={"labels": list(found.gaps), "latest": found.latest, "expected": found.expected},
-            recommendation=f"Have {found.group} seal the missing labels; their participants cannot claim until then.",
-        )
+        summary = f"{found.group} never sealed {humanize.listed(labels)}, though later epochs are sealed."
+        evidence = {"labels": list(found.gaps), "latest": found.latest, "expected": found.expected}
+        advice = f"Have {found.group} seal the missing labels; their participants cannot claim until then."
+        yield Finding("sealing_gap", found.group, "warning", len(found.gaps), 0, "labels", summary, evidence, advice)
 
 
 def update_left_out(history: History, now: float, orders: StandingOrders) -> History:
@@ -90,23 +83,16 @@ def labels_unaligned(observation: Observation, history: History, orders: Standin
             yield Clear("labels_unaligned", group)
             continue
         off = label % length
-        yield Finding(
-            rule="labels_unaligned",
-            subject=group,
-            severity="warning",
-            value=many,
-            limit=0,
-            unit="seals",
-            summary=(
-                f"{humanize.plural(many, 'seal')} of {group} {'carries' if many == 1 else 'carry'} a label that is no "
-                f"start of an epoch, the newest {humanize.label_at(label)}, {humanize.duration(off)} past one."
-            ),
-            evidence={"label": label, "seconds_past": off, "epoch_seconds": length},
-            recommendation=(
-                f"Check how what seals {group} makes its labels, its clock, and test scripts; if its epochs "
-                "are of another length, correct MONITORD_EPOCHS__LENGTH."
-            ),
+        summary = (
+            f"{humanize.plural(many, 'seal')} of {group} {'carries' if many == 1 else 'carry'} a label that is no "
+            f"start of an epoch, the newest {humanize.label_at(label)}, {humanize.duration(off)} past one."
         )
+        evidence = {"label": label, "seconds_past": off, "epoch_seconds": length}
+        advice = (
+            f"Check how what seals {group} makes its labels, its clock, and test scripts; if its epochs "
+            "are of another length, correct MONITORD_EPOCHS__LENGTH."
+        )
+        yield Finding("labels_unaligned", group, "warning", many, 0, "seals", summary, evidence, advice)
 
 
 def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> str:
@@ -136,18 +122,12 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
     ahead = [group for group, label in newest.items() if label == max(known)]
     apart = None if None in newest.values() else (max(known) - min(known)) // calendar(orders).length
     how_far = "" if apart is None else f" by {humanize.plural(apart, 'epoch')}"
-    yield Finding(
-        rule="groups_out_of_sync",
-        subject="epochs",
-        severity="warning",
-        value=apart,
-        limit=0,
-        unit="labels",
-        summary=f"{humanize.listed(behind)} {'is' if len(behind) == 1 else 'are'} behind "
-        f"{humanize.listed(ahead)}{how_far}.",
-        evidence={"newest_due": newest, "expected": found[0].expected},
-        recommendation=f"Check what seals {humanize.listed(behind)}: the other group shows that the rest works.",
+    summary = (
+        f"{humanize.listed(behind)} {'is' if len(behind) == 1 else 'are'} behind {humanize.listed(ahead)}{how_far}."
     )
+    evidence = {"newest_due": newest, "expected": found[0].expected}
+    advice = f"Check what seals {humanize.listed(behind)}: the other group shows that the rest works."
+    yield Finding("groups_out_of_sync", "epochs", "warning", apart, 0, "labels", summary, evidence, advice)
 
 
 def _follow(

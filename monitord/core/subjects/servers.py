@@ -81,17 +81,10 @@ def unreachable(
         if failure is None or failure.full:  # that it is full another rule says: it is there, and answers
             yield Unknown(name, probe, lost) if (lost := is_lost(history)) else Clear(name, probe)
             return
-        yield Finding(
-            rule=name,
-            subject=probe,
-            severity=severity,
-            value=failure.kind,
-            limit=None,
-            unit="",
-            summary=f"{title} cannot be measured: {failure.error.rstrip('.')}; {blocks(orders)} cannot be judged.",
-            evidence={"kind": failure.kind, "error": failure.error},
-            recommendation=not_there if not_there and failure.kind == "missing" else ADVICE[failure.kind],
-        )
+        summary = f"{title} cannot be measured: {failure.error.rstrip('.')}; {blocks(orders)} cannot be judged."
+        evidence = {"kind": failure.kind, "error": failure.error}
+        advice = not_there if not_there and failure.kind == "missing" else ADVICE[failure.kind]
+        yield Finding(name, probe, severity, failure.kind, None, "", summary, evidence, advice)
 
     def answers_now(alert: Alert, at: RecoveryContext) -> str:
         took = response(at.report)

@@ -205,17 +205,11 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
         return
     for name, wanted, processes in unsettled(history, orders):
         if wanted is None and processes:
-            yield Finding(
-                rule="service_unexpected",
-                subject=name,
-                severity="warning",
-                value=next(iter(processes.values())).state,
-                limit=None,
-                unit="",
-                summary=f"{name} runs under PM2 and is not in the standing orders.",
-                evidence={"instances": {key: process.state for key, process in processes.items()}},
-                recommendation=f"Add {name} to MONITORD_ORDERS__SERVICES if it belongs, or find out who started it.",
-            )
+            summary = f"{name} runs under PM2 and is not in the standing orders."
+            evidence = {"instances": {key: process.state for key, process in processes.items()}}
+            advice = f"Add {name} to MONITORD_ORDERS__SERVICES if it belongs, or find out who started it."
+            value = next(iter(processes.values())).state
+            yield Finding("service_unexpected", name, "warning", value, None, "", summary, evidence, advice)
 
 
 def service_overdue(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -241,29 +235,23 @@ def service_overdue(observation: Observation, history: History, orders: Standing
         state = next(iter(processes.values())).state
         last = service.runs.last
         began = f"its last run began at {humanize.moment(last, now)}" if last is not None else "no run of it was seen"
-        yield Finding(
-            rule="service_overdue",
-            subject=name,
-            severity="warning",
-            value=int(rested),
-            limit=int(usual.limit),
-            unit="seconds",
-            summary=(
-                f"{name} has not run for {humanize.duration(rested)}: {began}, and by {usual.source} it runs "
-                f"every {humanize.duration(usual.every)}{' at the longest' if usual.is_uneven else ''}."
-            ),
-            evidence={
-                "state": state,
-                "last_began_at": humanize.clock(last) if last is not None else None,
-                "rhythm_seconds": round(usual.every),
-                "rhythm_by": usual.source,
-                "runs_seen": sum(day.gaps for day in service.runs.days) + (last is not None),
-            },
-            recommendation=(
-                f"Find out what begins {name}, and why it does not (pm2 describe {quote(name)}; whose cron, or "
-                f"schedule?). If it is to rest, say so: monitord forget {quote(name)}, or stopped in the orders."
-            ),
+        summary = (
+            f"{name} has not run for {humanize.duration(rested)}: {began}, and by {usual.source} it runs "
+            f"every {humanize.duration(usual.every)}{' at the longest' if usual.is_uneven else ''}."
         )
+        evidence = {
+            "state": state,
+            "last_began_at": humanize.clock(last) if last is not None else None,
+            "rhythm_seconds": round(usual.every),
+            "rhythm_by": usual.source,
+            "runs_seen": sum(day.gaps for day in service.runs.days) + (last is not None),
+        }
+        advice = (
+            f"Find out what begins {name}, and why it does not (pm2 describe {quote(name)}; whose cron, or "
+            f"schedule?). If it is to rest, say so: monitord forget {quote(name)}, or stopped in the orders."
+        )
+        value = int(rested)
+        yield Finding("service_overdue", name, "warning", value, int(usual.limit), "seconds", summary, evidence, advice)
 
 
 def service_frozen(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -280,17 +268,10 @@ def service_frozen(observation: Observation, history: History, orders: StandingO
                 yield Unknown("service_frozen", name, "the kernel's view of its process could not be read")
             continue
         kernel_state = next(iter(frozen.values())).process or ""
-        yield Finding(
-            rule="service_frozen",
-            subject=name,
-            severity="critical",
-            value=kernel_state,
-            limit="running",
-            unit="",
-            summary=f"{name} is online for PM2, but its process is {FROZEN[kernel_state]} and does no work.",
-            evidence={"instances": {key: process.process for key, process in frozen.items()}},
-            recommendation=f"Find out who stopped {name}'s process; a SIGCONT wakes it, a restart replaces it.",
-        )
+        summary = f"{name} is online for PM2, but its process is {FROZEN[kernel_state]} and does no work."
+        evidence = {"instances": {key: process.process for key, process in frozen.items()}}
+        advice = f"Find out who stopped {name}'s process; a SIGCONT wakes it, a restart replaces it."
+        yield Finding("service_frozen", name, "critical", kernel_state, "running", "", summary, evidence, advice)
 
 
 def _runs_in_part(alert: Alert) -> bool:

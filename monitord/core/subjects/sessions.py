@@ -50,17 +50,9 @@ def _lasting(
             else:
                 yield Clear(rule, "postgres")
             return
-        yield Finding(
-            rule=rule,
-            subject="postgres",
-            severity="warning",
-            value=lasted,
-            limit=limit,
-            unit="seconds",
-            summary=said(humanize.duration(lasted), reading) + f", past the limit of {humanize.duration(limit)}.",
-            evidence=_evidence(reading),
-            recommendation=recommendation,
-        )
+        summary = said(humanize.duration(lasted), reading) + f", past the limit of {humanize.duration(limit)}."
+        evidence = _evidence(reading)
+        yield Finding(rule, "postgres", "warning", lasted, limit, "seconds", summary, evidence, recommendation)
 
     return evaluate
 
@@ -92,17 +84,8 @@ def _share(
         if past is None or (lasts is not None and not lasts(history, observation.now.timestamp())):
             yield Clear(rule, "postgres")
             return
-        yield Finding(
-            rule=rule,
-            subject="postgres",
-            severity=past[1],
-            value=used,
-            limit=past[0],
-            unit="percent",
-            summary=f"{said(reading)} ({used:.1f}%), past {past[0]:g}%.",
-            evidence=_evidence(reading),
-            recommendation=recommendation,
-        )
+        summary = f"{said(reading)} ({used:.1f}%), past {past[0]:g}%."
+        yield Finding(rule, "postgres", past[1], used, past[0], "percent", summary, _evidence(reading), recommendation)
 
     return evaluate
 
