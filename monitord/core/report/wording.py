@@ -17,15 +17,7 @@ from monitord.core.humanize import label as label
 from monitord.core.humanize import said as said
 from monitord.core.humanize import sentence as sentence
 from monitord.core.model import Finding
-from monitord.core.report.model import (
-    Criterion,
-    Hour,
-    PreparationState,
-    Report,
-    SealReport,
-    ServiceReport,
-    TableReport,
-)
+from monitord.core.report.model import Criterion, Hour, PreparationState, Report, SealReport, ServiceReport, TableReport
 
 # A list longer than this is not read; the JSON form has all of it.
 MOST: Final = 12

@@ -124,11 +124,7 @@ def heap_nearly_full(observation: Observation, history: History, orders: Standin
                 "collector finds nothing to free."
             ),
             began=since,
-            evidence={
-                "heap_used_bytes": round(used),
-                "heap_limit_bytes": round(limit),
-                "instances": sorted(full),
-            },
+            evidence={"heap_used_bytes": round(used), "heap_limit_bytes": round(limit), "instances": sorted(full)},
             recommendation=(
                 f"Take a heap snapshot of {name} and look for what grows; restart it before Node ends it, or raise "
                 "--max-old-space-size if it needs that much."

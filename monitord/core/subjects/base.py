@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from monitord.core.blocks import Block, Section
@@ -249,6 +250,28 @@ class MetricFamily(Generic[T]):
     by: str = ""
     kind: Literal["gauge", "counter"] = "gauge"
     line: MetricLine | None = None
+
+
+def metrics_of(kind: type[T], *declared: tuple[str, str, str] | MetricFamily[T]) -> tuple[MetricFamily[T], ...]:
+    """Metrics of a status's fields, each as (name, help, field); those of another value are families as they are.
+
+    Of a field in milliseconds (`_ms`) or percent (`_percent`) the value is in the base unit of metrics.
+
+    Raises:
+        TypeError: there is no such field.
+    """
+    return tuple(one if isinstance(one, MetricFamily) else _of_field(kind, *one) for one in declared)
+
+
+def _of_field(kind: type[T], name: str, about: str, field_name: str) -> MetricFamily[T]:
+    if field_name not in kind.__annotations__:
+        raise TypeError(f"{kind.__name__} has no field {field_name}")
+    value = attrgetter(field_name)
+    if field_name.endswith("_ms"):
+        return MetricFamily(name, about, lambda thing: seconds(value(thing)))
+    if field_name.endswith("_percent"):
+        return MetricFamily(name, about, lambda thing: ratio(value(thing)))
+    return MetricFamily(name, about, value)
 
 
 @dataclass(frozen=True)  # with slots it could not be made as MetricGroup[Kind](...)

@@ -7,17 +7,7 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.history.model import History
-from monitord.core.model import (
-    Alert,
-    Clear,
-    Finding,
-    Judgement,
-    NotTaken,
-    Observation,
-    Reading,
-    Severity,
-    Unknown,
-)
+from monitord.core.model import Alert, Clear, Finding, Judgement, NotTaken, Observation, Reading, Severity, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
 from monitord.core.report.preparation import PreparationItem, Prepared, all_done

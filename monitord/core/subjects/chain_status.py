@@ -20,7 +20,7 @@ from monitord.core.subjects.base import (
     SectionContext,
     StatusSection,
     asked,
-    seconds,
+    metrics_of,
     whole,
 )
 from monitord.core.subjects.chain_facts import (
@@ -171,13 +171,10 @@ def _members(of: Callable[[ChainStatus], Mapping[str, T]]) -> Callable[[FleetSta
 METRICS: Final[tuple[MetricGroup[Any], ...]] = (
     MetricGroup[ChainStatus](
         _here,
-        (
-            MetricFamily("chain_slot", "The slot that the chain has come to.", lambda chain: chain.slot),
-            MetricFamily(
-                "chain_latency_seconds",
-                "How long the nodes took to tell their health.",
-                lambda chain: seconds(chain.latency_ms),
-            ),
+        metrics_of(
+            ChainStatus,
+            ("chain_slot", "The slot that the chain has come to.", "slot"),
+            ("chain_latency_seconds", "How long the nodes took to tell their health.", "latency_ms"),
             MetricFamily(
                 "chain_program_deployed_slot",
                 "The slot of the program's last deployment.",

@@ -22,6 +22,7 @@ from monitord.core.subjects.base import (
     SectionContext,
     StatusSection,
     age,
+    metrics_of,
 )
 from monitord.core.subjects.epoch_timeline import boxes, labels
 
@@ -91,15 +92,10 @@ CURRENT: Final = StatusSection("current_epoch", CurrentEpoch | None, _current)
 METRICS: Final = (
     MetricGroup[GroupStatus](
         lambda report: report.of(GROUPS),
-        (
-            MetricFamily(
-                "epoch_label_timestamp_seconds", "The newest sealed label of a group.", lambda group: group.latest
-            ),
-            MetricFamily(
-                "epoch_expected_label_timestamp_seconds",
-                "The newest label that is due.",
-                lambda group: group.expected,
-            ),
+        metrics_of(
+            GroupStatus,
+            ("epoch_label_timestamp_seconds", "The newest sealed label of a group.", "latest"),
+            ("epoch_expected_label_timestamp_seconds", "The newest label that is due.", "expected"),
             MetricFamily(
                 "epoch_seal_age_seconds",
                 "How long ago the newest sealed label of a group ended.",
@@ -111,11 +107,7 @@ METRICS: Final = (
                 "Labels that are due and absent.",
                 lambda group: None if group.missed is None else len(group.missed),
             ),
-            MetricFamily(
-                "epoch_channels_sealed",
-                "Channels sealed for the newest label of a group.",
-                lambda group: group.channels_sealed,
-            ),
+            ("epoch_channels_sealed", "Channels sealed for the newest label of a group.", "channels_sealed"),
         ),
         label="group",
     ),

@@ -11,7 +11,7 @@ from monitord.core.history.error_lines import OVER_SHARE, ErrorHistory, ServiceE
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, EpochImpact, Impact, MetricFamily, RecoveryContext, Rule
+from monitord.core.subjects.base import NONE, EpochImpact, Impact, MetricFamily, RecoveryContext, Rule, metrics_of
 from monitord.core.subjects.fleet import RUNBOOK, blocks_users, faces_users, state_now
 
 _UNHEARD: Final = "PM2's bus was not heard for long enough"
@@ -71,13 +71,7 @@ def errors_rising(observation: Observation, history: History, orders: StandingOr
 
 
 def _finding(
-    name: str,
-    one: ServiceErrors,
-    since: float,
-    limit: float,
-    known: ErrorHistory,
-    orders: StandingOrders,
-    now: float,
+    name: str, one: ServiceErrors, since: float, limit: float, known: ErrorHistory, orders: StandingOrders, now: float
 ) -> Finding:
     per_minute, usual = one.per_minute or 0.0, known.usual(name)
     at_least = "at least " if one.at_least else ""
@@ -115,23 +109,16 @@ def _on_epochs(alert: Alert, orders: StandingOrders) -> EpochImpact:
     return NONE, NONE, "some of what people ask may fail" if faces_users(alert.subject, orders) else NONE
 
 
-ERROR_METRICS: Final[tuple[MetricFamily[ErrorsStatus], ...]] = (
+ERROR_METRICS: Final[tuple[MetricFamily[ErrorsStatus], ...]] = metrics_of(
+    ErrorsStatus,
     MetricFamily(
         "service_error_lines_total",
         "Lines that a service wrote to stderr since monitord listens to PM2's bus; at least so many.",
         lambda errors: errors.lines,
         kind="counter",
     ),
-    MetricFamily(
-        "service_error_lines_per_minute",
-        "Lines that a service writes to stderr a minute.",
-        lambda errors: errors.per_minute,
-    ),
-    MetricFamily(
-        "service_error_lines_limit",
-        "The lines a minute past which a service's errors rise.",
-        lambda errors: errors.limit,
-    ),
+    ("service_error_lines_per_minute", "Lines that a service writes to stderr a minute.", "per_minute"),
+    ("service_error_lines_limit", "The lines a minute past which a service's errors rise.", "limit"),
 )
 
 ERRORS_RISING = Rule(

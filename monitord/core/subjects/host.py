@@ -29,15 +29,7 @@ from monitord.core.history.mounts import unmounted
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import busy, host_criteria, host_status
-from monitord.core.subjects.base import (
-    NONE,
-    Impact,
-    RecoveryContext,
-    Replaces,
-    Rule,
-    Subject,
-    Updated,
-)
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
 from monitord.core.subjects.servers import unmeasured
 
 # A disk past its limit still takes rows; one as full as this does not.

@@ -22,7 +22,7 @@ from monitord.core.subjects.base import (
     SectionContext,
     StatusSection,
     asked,
-    ratio,
+    metrics_of,
     whole,
 )
 
@@ -83,34 +83,22 @@ STATUS: Final = StatusSection("host", HostStatus, _status)
 METRICS: Final = (
     MetricGroup[DiskStatus](
         lambda report: report.of(STATUS).disks,
-        (
-            MetricFamily("disk_used_ratio", "How full a file system is.", lambda disk: ratio(disk.used_percent)),
-            MetricFamily("disk_free_bytes", "What is free on a file system.", lambda disk: disk.free_bytes),
-            MetricFamily(
-                "disk_inodes_used_ratio",
-                "How many of a file system's inodes are used.",
-                lambda disk: ratio(disk.inodes_used_percent),
-            ),
+        metrics_of(
+            DiskStatus,
+            ("disk_used_ratio", "How full a file system is.", "used_percent"),
+            ("disk_free_bytes", "What is free on a file system.", "free_bytes"),
+            ("disk_inodes_used_ratio", "How many of a file system's inodes are used.", "inodes_used_percent"),
         ),
         label="path",
     ),
     MetricGroup[HostStatus](
         lambda report: {"": report.of(STATUS)},
-        (
-            MetricFamily(
-                "host_memory_available_bytes",
-                "Memory the host has available.",
-                lambda host: host.memory_available_bytes,
-            ),
-            MetricFamily(
-                "host_swap_used_ratio", "How much of the swap is in use.", lambda host: ratio(host.swap_percent)
-            ),
-            MetricFamily(
-                "host_cpu_busy_ratio",
-                "How much of the processors was busy since the check before.",
-                lambda host: ratio(host.cpu_percent),
-            ),
-            MetricFamily("host_cores", "Processors of the host.", lambda host: host.cores),
+        metrics_of(
+            HostStatus,
+            ("host_memory_available_bytes", "Memory the host has available.", "memory_available_bytes"),
+            ("host_swap_used_ratio", "How much of the swap is in use.", "swap_percent"),
+            ("host_cpu_busy_ratio", "How much of the processors was busy since the check before.", "cpu_percent"),
+            ("host_cores", "Processors of the host.", "cores"),
             MetricFamily(
                 "host_load",
                 "Load average over 1, 5 and 15 minutes.",

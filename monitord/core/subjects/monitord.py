@@ -20,6 +20,7 @@ from monitord.core.subjects.base import (
     SectionContext,
     StatusSection,
     Subject,
+    metrics_of,
     whole,
 )
 
@@ -123,13 +124,10 @@ def _own(report: FleetStatus) -> MonitordStatus | None:
 METRICS = (
     MetricGroup[MonitordStatus](
         lambda report: {"": own} if (own := _own(report)) is not None else {},
-        (
-            MetricFamily(
-                "cycle_late_seconds",
-                "How long after it was due the last whole cycle began.",
-                lambda own: own.cycle_late_seconds,
-            ),
-            MetricFamily("memory_bytes", "The memory that monitord itself uses.", lambda own: own.memory_bytes),
+        metrics_of(
+            MonitordStatus,
+            ("cycle_late_seconds", "How long after it was due the last whole cycle began.", "cycle_late_seconds"),
+            ("memory_bytes", "The memory that monitord itself uses.", "memory_bytes"),
             MetricFamily(
                 "parts_failing",
                 "How many parts of monitord fail: the snapshot, a channel, a log output.",

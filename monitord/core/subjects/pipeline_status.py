@@ -26,7 +26,7 @@ from monitord.core.subjects.base import (
     StatusSection,
     age,
     asked,
-    ratio,
+    metrics_of,
     whole,
 )
 from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, flag, on_chain, shown, truths
@@ -225,58 +225,48 @@ def _groups(report: FleetStatus) -> Mapping[str, GroupPipeline]:
 METRICS: Final[tuple[MetricGroup[Any], ...]] = (
     MetricGroup[PipelineStatus](
         _here,
-        (
-            MetricFamily(
+        metrics_of(
+            PipelineStatus,
+            (
                 "pipeline_newest_signal_age_seconds",
                 "How long ago the newest signal was sent.",
-                lambda found: found.newest_signal_age_seconds,
+                "newest_signal_age_seconds",
             ),
-            MetricFamily(
-                "pipeline_unpublished_seals", "Seals that are not published.", lambda found: found.unpublished
-            ),
-            MetricFamily(
+            ("pipeline_unpublished_seals", "Seals that are not published.", "unpublished"),
+            (
                 "pipeline_eligible_seals",
                 "Seals that are unpublished and have a tree: they could be published.",
-                lambda found: found.eligible,
+                "eligible",
             ),
-            MetricFamily(
-                "pipeline_published_last_hour",
-                "Seals that were published within the last hour.",
-                lambda found: found.published_last_hour,
-            ),
-            MetricFamily(
+            ("pipeline_published_last_hour", "Seals that were published within the last hour.", "published_last_hour"),
+            (
                 "pipeline_oldest_eligible_seconds",
                 "How long the oldest seal that could be published has waited.",
-                lambda found: found.oldest_eligible_seconds,
+                "oldest_eligible_seconds",
             ),
         ),
     ),
     MetricGroup[GroupPipeline](
         _groups,
-        (
-            MetricFamily(
-                "pipeline_participants", "Who took part in the newest whole epoch.", lambda one: one.took_part
-            ),
-            MetricFamily(
-                "pipeline_viewers",
-                "The different users who took part in the newest whole epoch.",
-                lambda one: one.viewers,
-            ),
-            MetricFamily("pipeline_joined", "Who has taken part in the running epoch so far.", lambda one: one.joined),
-            MetricFamily(
+        metrics_of(
+            GroupPipeline,
+            ("pipeline_participants", "Who took part in the newest whole epoch.", "took_part"),
+            ("pipeline_viewers", "The different users who took part in the newest whole epoch.", "viewers"),
+            ("pipeline_joined", "Who has taken part in the running epoch so far.", "joined"),
+            (
                 "pipeline_sealing_delay_seconds",
                 "How long after it fell due the newest label was sealed.",
-                lambda one: one.sealing_delay_seconds,
+                "sealing_delay_seconds",
             ),
-            MetricFamily(
+            (
                 "pipeline_trees_behind_labels",
                 "Labels without their trees an epoch after they were sealed.",
-                lambda one: one.trees_behind,
+                "trees_behind",
             ),
-            MetricFamily(
+            (
                 "pipeline_trees_ratio",
                 "The share of the seals of the newest label that is due that have a tree.",
-                lambda one: ratio(one.trees_percent),
+                "trees_percent",
             ),
             MetricFamily(
                 "pipeline_wrong_seals",

@@ -16,13 +16,7 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, R
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_criteria, pm2_report, pm2_status, services
 from monitord.core.subjects.app_limits import untold_numbers, update_told
-from monitord.core.subjects.base import (
-    RecoveryContext,
-    Replaces,
-    Rule,
-    Subject,
-    Updated,
-)
+from monitord.core.subjects.base import RecoveryContext, Replaces, Rule, Subject, Updated
 from monitord.core.subjects.busy import update_services
 from monitord.core.subjects.fleet import PM2_LOG
 from monitord.core.subjects.servers import unreachable

@@ -16,13 +16,7 @@ from monitord.core.humanize import NOTHING, UNKNOWN, said
 from monitord.core.model import AUTOMATIC
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values
-from monitord.core.subjects.app_limits import (
-    LIMIT_METRICS,
-    NumberStatus,
-    limits_said,
-    number_statuses,
-    value_said,
-)
+from monitord.core.subjects.app_limits import LIMIT_METRICS, NumberStatus, limits_said, number_statuses, value_said
 from monitord.core.subjects.app_status import APP_METRICS, AppStatus, app_status
 from monitord.core.subjects.base import (
     LearnedLimit,
@@ -32,7 +26,7 @@ from monitord.core.subjects.base import (
     SectionContext,
     Standing,
     StatusSection,
-    ratio,
+    metrics_of,
 )
 from monitord.core.subjects.errors import ERROR_METRICS, ErrorsStatus, errors_status, rate
 from monitord.core.subjects.fleet import fleet, unsettled
@@ -148,37 +142,18 @@ METRICS: Final = (
     ),
     MetricGroup[ServiceStatus](
         lambda report: report.of(STATUS),
-        (
+        metrics_of(
+            ServiceStatus,
             MetricFamily(
                 "service_up",
                 "Whether a service is online.",
                 lambda service: None if service.state is None else service.state == "online",
             ),
-            MetricFamily(
-                "service_as_ordered",
-                "Whether a service is as the standing orders want it.",
-                lambda service: service.ok,
-            ),
-            MetricFamily(
-                "service_memory_bytes",
-                "Memory of a service's biggest instance.",
-                lambda service: service.memory_bytes,
-            ),
-            MetricFamily(
-                "service_cpu_ratio",
-                "CPU of all instances of a service; 1 is one core.",
-                lambda service: ratio(service.cpu_percent),
-            ),
-            MetricFamily(
-                "service_uptime_seconds",
-                "How long a service's youngest instance has been online.",
-                lambda service: service.uptime_seconds,
-            ),
-            MetricFamily(
-                "service_restarts_recent",
-                "Automatic restarts within RESTARTS_WINDOW.",
-                lambda service: service.restarts_recent,
-            ),
+            ("service_as_ordered", "Whether a service is as the standing orders want it.", "ok"),
+            ("service_memory_bytes", "Memory of a service's biggest instance.", "memory_bytes"),
+            ("service_cpu_ratio", "CPU of all instances of a service; 1 is one core.", "cpu_percent"),
+            ("service_uptime_seconds", "How long a service's youngest instance has been online.", "uptime_seconds"),
+            ("service_restarts_recent", "Automatic restarts within RESTARTS_WINDOW.", "restarts_recent"),
         ),
         label="service",
     ),

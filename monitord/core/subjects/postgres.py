@@ -13,13 +13,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_report, postgres_status, sessions, tables
-from monitord.core.subjects.base import (
-    Defaults,
-    Impact,
-    Replaces,
-    Subject,
-    Updated,
-)
+from monitord.core.subjects.base import Defaults, Impact, Replaces, Subject, Updated
 from monitord.core.subjects.database import DATABASE_CHANGED
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.replica import REPLICA_LAGGING

@@ -26,7 +26,7 @@ from monitord.core.subjects.base import (
     StatusSection,
     age,
     asked,
-    seconds,
+    metrics_of,
     whole,
 )
 from monitord.core.subjects.sessions_status import SessionsStatus
@@ -137,10 +137,9 @@ def _sizes(report: FleetStatus) -> Mapping[str, float | None]:
 METRICS: Final = (
     MetricGroup[TableStatus](
         lambda report: report.of(GROWTH),
-        (
-            MetricFamily(
-                "table_rows", "Rows of a watched table, as Postgres estimates them.", lambda table: table.rows
-            ),
+        metrics_of(
+            TableStatus,
+            ("table_rows", "Rows of a watched table, as Postgres estimates them.", "rows"),
             MetricFamily(
                 "table_rows_per_hour",
                 "Growth of a watched table over GROWTH_WINDOW.",
@@ -157,20 +156,14 @@ METRICS: Final = (
     ),
     MetricGroup[DatabaseStatus](
         lambda report: {"": report.of(DATABASE)},
-        (
-            MetricFamily("database_size_bytes", "Size of the whole database.", lambda database: database.bytes),
-            MetricFamily("database_connections", "Connections to the database.", lambda database: database.connections),
-            MetricFamily(
-                "database_response_seconds",
-                "How long Postgres took to answer.",
-                lambda database: seconds(database.response_ms),
-            ),
+        metrics_of(
+            DatabaseStatus,
+            ("database_size_bytes", "Size of the whole database.", "bytes"),
+            ("database_connections", "Connections to the database.", "connections"),
+            ("database_response_seconds", "How long Postgres took to answer.", "response_ms"),
         ),
     ),
-    MetricGroup[SessionsStatus](
-        lambda report: {"": report.of(DATABASE).sessions},
-        sessions_status.METRICS,
-    ),
+    MetricGroup[SessionsStatus](lambda report: {"": report.of(DATABASE).sessions}, sessions_status.METRICS),
 )
 
 

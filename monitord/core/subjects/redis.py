@@ -15,16 +15,7 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, R
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SERVERS, Level, LevelFamily
 from monitord.core.subjects import queues, redis_memory, redis_status
-from monitord.core.subjects.base import (
-    NONE,
-    UNKNOWN,
-    Impact,
-    RecoveryContext,
-    Replaces,
-    Rule,
-    Subject,
-    Updated,
-)
+from monitord.core.subjects.base import NONE, UNKNOWN, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
 from monitord.core.subjects.redis_memory import update_memory
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.servers import unmeasured, unreachable

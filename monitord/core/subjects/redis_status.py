@@ -22,7 +22,7 @@ from monitord.core.subjects.base import (
     SectionContext,
     StatusSection,
     asked,
-    seconds,
+    metrics_of,
     whole,
 )
 
@@ -104,16 +104,15 @@ STATUS: Final = StatusSection("redis", RedisStatus, _status)
 METRICS: Final = (
     MetricGroup[RedisStatus](
         lambda report: {"": report.of(STATUS)},
-        (
-            MetricFamily("redis_keys", "Keys in Redis.", lambda redis: redis.keys),
-            MetricFamily(
-                "redis_latency_seconds", "How long Redis took to answer.", lambda redis: seconds(redis.latency_ms)
-            ),
-            MetricFamily("redis_memory_bytes", "Memory that Redis uses.", lambda redis: redis.memory_bytes),
-            MetricFamily(
+        metrics_of(
+            RedisStatus,
+            ("redis_keys", "Keys in Redis.", "keys"),
+            ("redis_latency_seconds", "How long Redis took to answer.", "latency_ms"),
+            ("redis_memory_bytes", "Memory that Redis uses.", "memory_bytes"),
+            (
                 "redis_memory_limit_bytes",
                 "Memory that Redis may use (maxmemory); 0: as much as there is.",
-                lambda redis: redis.memory_limit_bytes,
+                "memory_limit_bytes",
             ),
             MetricFamily(
                 "redis_evicted_keys_total",
@@ -125,22 +124,15 @@ METRICS: Final = (
     ),
     MetricGroup[QueueStatus](
         lambda report: report.of(STATUS).queues,
-        (
+        metrics_of(
+            QueueStatus,
             MetricFamily("queue_jobs", "Jobs of a queue by state.", QueueStatus.by_state, by="state"),
-            MetricFamily(
-                "queue_failed_recently",
-                "Jobs of a queue that failed within QUEUE_WINDOW.",
-                lambda queue: queue.failed_recently,
-            ),
-            MetricFamily(
-                "queue_oldest_seconds",
-                "For how long the next job of a queue has waited.",
-                lambda queue: queue.oldest_seconds,
-            ),
-            MetricFamily(
+            ("queue_failed_recently", "Jobs of a queue that failed within QUEUE_WINDOW.", "failed_recently"),
+            ("queue_oldest_seconds", "For how long the next job of a queue has waited.", "oldest_seconds"),
+            (
                 "queue_still_seconds",
                 "For how long no job of a queue was started or finished, while there are any.",
-                lambda queue: queue.still_seconds,
+                "still_seconds",
             ),
         ),
         label="queue",

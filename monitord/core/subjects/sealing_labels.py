@@ -178,12 +178,7 @@ def _in_step_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 SEALING_GAP = replace(
-    SEALING,
-    name="sealing_gap",
-    evaluate=sealing_gap,
-    over=gap_over,
-    succeeds=(SEALING_SLOW,),
-    recovered=_gap_now,
+    SEALING, name="sealing_gap", evaluate=sealing_gap, over=gap_over, succeeds=(SEALING_SLOW,), recovered=_gap_now
 )
 LABELS_UNALIGNED = Rule(
     name="labels_unaligned",

@@ -9,7 +9,7 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import MetricFamily, PerfDatum, ratio, whole
+from monitord.core.subjects.base import MetricFamily, PerfDatum, metrics_of, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,43 +44,20 @@ def status(reading: Reading) -> SessionsStatus:
     )
 
 
-METRICS: Final[tuple[MetricFamily[SessionsStatus], ...]] = (
-    MetricFamily(
-        "database_connections_max",
-        "Connections that Postgres accepts, less those it reserves.",
-        lambda sessions: sessions.most,
-    ),
-    MetricFamily(
-        "database_connections_used",
-        "Connections to any database of the server.",
-        lambda sessions: sessions.used,
-    ),
-    MetricFamily(
-        "database_transaction_seconds",
-        "For how long the oldest transaction is open.",
-        lambda sessions: sessions.transaction_seconds,
-    ),
-    MetricFamily(
+METRICS: Final[tuple[MetricFamily[SessionsStatus], ...]] = metrics_of(
+    SessionsStatus,
+    ("database_connections_max", "Connections that Postgres accepts, less those it reserves.", "most"),
+    ("database_connections_used", "Connections to any database of the server.", "used"),
+    ("database_transaction_seconds", "For how long the oldest transaction is open.", "transaction_seconds"),
+    (
         "database_idle_transaction_seconds",
         "For how long a session has been idle in a transaction.",
-        lambda sessions: sessions.idle_transaction_seconds,
+        "idle_transaction_seconds",
     ),
-    MetricFamily("database_lock_waits", "Locks that are waited for.", lambda sessions: sessions.lock_waits),
-    MetricFamily(
-        "database_lock_wait_seconds",
-        "For how long a lock has been waited for.",
-        lambda sessions: sessions.lock_wait_seconds,
-    ),
-    MetricFamily(
-        "database_standby_lag_seconds",
-        "By how much the slowest standby is behind.",
-        lambda sessions: sessions.standby_lag_seconds,
-    ),
-    MetricFamily(
-        "database_xid_used_ratio",
-        "How many of the transaction ids are used before wraparound.",
-        lambda sessions: ratio(sessions.xid_used_percent),
-    ),
+    ("database_lock_waits", "Locks that are waited for.", "lock_waits"),
+    ("database_lock_wait_seconds", "For how long a lock has been waited for.", "lock_wait_seconds"),
+    ("database_standby_lag_seconds", "By how much the slowest standby is behind.", "standby_lag_seconds"),
+    ("database_xid_used_ratio", "How many of the transaction ids are used before wraparound.", "xid_used_percent"),
 )
 
 
