@@ -1,7 +1,8 @@
-"""A file put in the place of another, whole or not at all."""
+"""Small files: one put in the place of another, whole or not at all, and one read whole as far as it is small."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -23,3 +24,16 @@ def put_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
             out.flush()
             os.fsync(handle)
     beside.replace(path)
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """All of a file that has no more than `most` bytes.
+
+    Raises:
+        OSError: it cannot be read, or is larger.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most} bytes", str(path))
+    return content

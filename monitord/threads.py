@@ -153,3 +153,27 @@ class WorkerThread:
             call.began = time.monotonic()
             self._running = call
             return True
+
+
+def in_time(function: Callable[[], T], timeout: float, name: str) -> T:
+    """What a blocking call returns or raises, for whoever has no event loop; made on a thread that is left behind.
+
+    Raises:
+        TimeoutError: it has not returned within `timeout` seconds.
+    """
+    outcome = _Outcome()
+
+    def call() -> None:
+        try:
+            outcome.value = function()
+        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
+            outcome.error = error
+
+    thread = threading.Thread(target=call, name=name, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise TimeoutError(f"{name}: no answer within {timeout:g} s")
+    if outcome.error is not None:
+        raise outcome.error
+    return cast("T", outcome.value)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
 
 from monitord.cli import Subparsers, command, note, refused, say, stdout_terminal, told_settings
-from monitord.cli.base import STATE_ERRORS, length, unreadable, with_progress
+from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable, with_progress
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import TriedSettings, tried
 from monitord.core import humanize
-from monitord.core.backtest import backtest, warm_up
+from monitord.core.backtest import Backtest, backtest, warm_up
 from monitord.jsonable import document
 from monitord.reporting.backtest import fields, text
 from monitord.storage.reader import read_history, read_transitions, recorded_span
+
+_SPAN_SECONDS: Final = 10.0
+# 48 h of a fleet of fifty take some twenty seconds; what takes longer than this is a disk that hangs.
+_JUDGE_SECONDS: Final = 600.0
 
 
 def add(subparsers: Subparsers) -> None:
@@ -44,15 +50,19 @@ def run(arguments: argparse.Namespace) -> int:
         trial = tried(arguments.changes, found.environ, found.directory)
     except SettingsError as error:
         return refused(error.mistakes)
+    return run_once(_in_time(trial, datetime.now(UTC) - back, arguments))
+
+
+async def _in_time(trial: TriedSettings, since: datetime, arguments: argparse.Namespace) -> int:
     try:
-        return _backtest(trial, datetime.now(UTC) - back, arguments)
+        return await _backtest(trial, since, arguments)
     except STATE_ERRORS as error:
         return unreadable("backtest", error, trial.present.state_dir)
 
 
-def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespace) -> int:
+async def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespace) -> int:
     directory = trial.present.state_dir
-    span = recorded_span(directory)
+    span = await in_state_directory(recorded_span, directory, timeout=_SPAN_SECONDS)
     if span is None:
         note(f"monitord backtest: nothing is recorded in {directory} yet; monitord run records")
         return 2
@@ -64,9 +74,13 @@ def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespa
         return 2
     orders = standing_orders(trial.settings)
     begin = since - warm_up(orders)
-    observations = with_progress(read_history(directory, begin), max(first, begin), last, "judging")
-    recorded = read_transitions(directory, begin)
-    found = backtest(observations, orders, recorded, since, standing_orders(trial.present))
+    present = standing_orders(trial.present)
+
+    def judged(directory: Path) -> Backtest | None:
+        observations = with_progress(read_history(directory, begin), max(first, begin), last, "judging")
+        return backtest(observations, orders, read_transitions(directory, begin), since, present)
+
+    found = await in_state_directory(judged, directory, timeout=_JUDGE_SECONDS)
     if found is None:
         note(unrecorded)
         return 2

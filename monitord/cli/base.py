@@ -24,7 +24,7 @@ from monitord.core.model import Observation
 from monitord.failures import FailureError
 from monitord.reporting.terminal import clean, clip
 from monitord.resolver import ResolverLoop
-from monitord.storage.schema import UnusableSnapshot
+from monitord.storage.schema import DamagedSnapshot, UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
 
 if TYPE_CHECKING:
@@ -116,8 +116,12 @@ async def in_state_directory(work: Callable[..., T], *arguments: object, timeout
 
 
 def why_unreadable(error: Exception, directory: Path) -> str:
-    hung = isinstance(error, TimeoutError | WorkerBusy)
-    return f"the state directory {directory} does not answer" if hung else str(error)
+    """Why the state directory could not be read, and what to do where that is known. Without a full stop."""
+    if isinstance(error, TimeoutError | WorkerBusy):
+        return f"the state directory {directory} does not answer"
+    if isinstance(error, DamagedSnapshot):
+        return f"{error}; it is damaged: monitord, when it is started, keeps it and goes on with what can be read of it"
+    return str(error)
 
 
 def unreadable(command: str, error: Exception, directory: Path) -> int:

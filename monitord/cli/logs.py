@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from monitord.cli import Subparsers, command, load_settings, note, say, stdout_terminal
 from monitord.core import units
 from monitord.core.names import is_pattern
-from monitord.logging.reader import Files, Line, Splitter, hourly_files
+from monitord.logging.reader import READ_SECONDS, Files, Line, Splitter, hourly_files
 from monitord.reporting.log_lines import LEVELS, LogEntry, Selection, entry, line_json, line_text
 from monitord.reporting.terminal import clean
 
@@ -98,6 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
             _pour(descriptor, shown, lines)
     except BrokenPipeError:
         raise
+    except TimeoutError:
+        note(f"monitord logs: the disk does not answer (for {READ_SECONDS:g} s)")
+        return UNREADABLE
     except OSError as error:
         where = error.filename or arguments.file or "standard input"
         note(f"monitord logs: {clean(str(where))}: {error.strerror or type(error).__name__}")
@@ -182,11 +185,13 @@ def _pieces(descriptor: int) -> Iterator[list[Line]]:
 
 def _daemon(shown: _Shown, last: int | None, *, follow: bool) -> None:
     """Show what the daemon on the state directory has written; OSError where it has not, unless we may wait for it."""
+    from monitord.threads import in_time
+
     settings = load_settings()
     shown.knows(lambda: _subjects(settings))
     directory = settings.state_dir / "logs"
     try:
-        if not hourly_files(directory):
+        if not in_time(lambda: hourly_files(directory), READ_SECONDS, "log files"):
             raise FileNotFoundError(errno.ENOENT, "There are no log files", str(directory))
     except FileNotFoundError as error:
         if not follow:
@@ -196,17 +201,18 @@ def _daemon(shown: _Shown, last: int | None, *, follow: bool) -> None:
 
 
 def _subjects(settings: Settings) -> frozenset[str]:
-    """What the daemon on the state directory knows by name; nothing where that cannot be read."""
-    import sqlite3
-
+    """What the daemon on the state directory knows by name; nothing where that cannot be read, which is said."""
+    from monitord.cli.base import STATE_ERRORS, why_unreadable
     from monitord.config.loader import standing_orders
     from monitord.core.alerting.commands import subjects  # with what reads a snapshot: only for who asks by a pattern
     from monitord.storage.reader import read_snapshot
-    from monitord.storage.schema import UnusableSnapshot
+    from monitord.threads import in_time
 
     try:
-        snapshot = read_snapshot(settings.state_dir)
-    except (UnusableSnapshot, OSError, sqlite3.Error):
+        snapshot = in_time(lambda: read_snapshot(settings.state_dir), READ_SECONDS, "snapshot")
+    except STATE_ERRORS as error:
+        why = why_unreadable(error, settings.state_dir)
+        note(f"monitord logs: {clean(why)}; what may be a pattern is read as one")
         return frozenset()
     return frozenset() if snapshot is None else subjects(snapshot.state, standing_orders(settings))
 

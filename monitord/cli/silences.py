@@ -13,12 +13,10 @@ from monitord.cli.base import MISTAKE, STATE_ERRORS, in_state_directory, run_onc
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.alerting import commands
-from monitord.core.alerting.silences import covers, quiet_until
+from monitord.core.alerting.silences import covers, ended_by_forgetting, forgotten, quiet_until
 from monitord.core.engine import State
 from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import declared
-from monitord.core.subjects.registry import subject_named
 from monitord.jsonable import document
 from monitord.reporting.silences import about, covered_by, silence_fields, silences_text, spell
 from monitord.reporting.terminal import clean
@@ -159,12 +157,11 @@ def _forget(arguments: argparse.Namespace) -> int:
 
 def _forget_answer(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     name = command.target
-    if (subject := subject_named(name)) is not None and subject.forgotten:
-        yield subject.forgotten
-        return
-    ending = [a.rule for a in held.state.alerts.values() if a.subject == name and "service" in declared(a.rule).roles]
-    yield f"{name} is not expected any more" + (f"; {', '.join(ending)} ends." if ending else ".")
-    service = held.state.history.services.get(name)
+    history = held.state.history
+    yield from forgotten(name, history, held.orders)
+    if ending := ended_by_forgetting(name, held.state.alerts, history, held.orders):
+        yield f"{humanize.listed([alert.rule for alert in ending])} {'ends' if len(ending) == 1 else 'end'}."
+    service = history.services.get(name)
     if service is not None and any(life.state == "online" for life in service.lives.values()):
         yield f"It was online when monitord last checked: while PM2 runs it, it is learned again (pm2 delete {name})."
 

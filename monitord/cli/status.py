@@ -99,7 +99,7 @@ def _read(directory: Path) -> _Held:
         fields = None if kept is None else revived(kept)
         report = None if fields is None else read_status(fields)
     except STATE_ERRORS as error:
-        return _Held(pid, trouble=str(error))
+        return _Held(pid, trouble=why_unreadable(error, directory))
     except (ValueError, TypeError, KeyError, AttributeError):  # a report of another shape
         return _Held(pid, trouble=f"the report in the snapshot at {directory} cannot be read")
     return _Held(pid, fields, report, silences=() if snapshot is None else tuple(snapshot.state.silences.values()))
@@ -115,7 +115,7 @@ def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: CheckR
     """Why what is held is not the present, or None where it is. A sentence without its full stop."""
     if held.pid is None:
         last = f"; the last check was {humanize.duration(age.total_seconds())} ago" if age is not None else ""
-        return f"no monitord runs on {directory}{last}"
+        return f"no monitord runs on {directory}{last}" + (f"; {held.trouble}" if held.trouble else "")
     if held.trouble is not None:
         return held.trouble
     if age is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from typing import Any, Final, TypeVar
 from monitord.config.settings import STATE_DIR
 from monitord.core.codec import decode, encode
 from monitord.core.orders import StandingOrders
-from monitord.files import put_whole
+from monitord.files import put_whole, read_small
+from monitord.threads import in_time
 
 T = TypeVar("T")
 
@@ -83,6 +83,11 @@ def read_record(state_dir: Path) -> DaemonRecord | None:
 
 def hidden(state_dir: Path) -> str:
     """Why it is not known here what the daemon on this directory watches, though one has run; "" where none has."""
+    found = _in_time(lambda: _hidden(state_dir))
+    return f"the state directory {state_dir} does not answer" if found is None else found
+
+
+def _hidden(state_dir: Path) -> str:
     if os.access(state_dir, os.F_OK) and not os.access(state_dir, os.R_OK | os.X_OK):
         return f"the state directory {state_dir} cannot be read by this user"
     if os.access(state_dir / FILE, os.F_OK):
@@ -92,16 +97,9 @@ def hidden(state_dir: Path) -> str:
 
 def _in_time(read: Callable[[], T]) -> T | None:
     """What is read, on a thread that is left behind where it hangs; None where that takes long, or it is of no use."""
-    found: list[T] = []
-
-    def reading() -> None:
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError):
-            found.append(read())
-
-    thread = threading.Thread(target=reading, daemon=True, name="daemon record")
-    thread.start()
-    thread.join(_READ_SECONDS)
-    return found[0] if found else None
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+        return in_time(read, _READ_SECONDS, "daemon record")
+    return None
 
 
 def _places() -> tuple[Path, ...]:
@@ -110,6 +108,4 @@ def _places() -> tuple[Path, ...]:
 
 
 def _content(path: Path) -> Any:
-    if path.stat().st_size > _BYTES_AT_MOST:
-        raise ValueError(f"{path} is larger than any record")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(read_small(path, _BYTES_AT_MOST))

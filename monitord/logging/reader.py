@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import Final, TypeVar
 
 from monitord.logging.writers import FILE_NAME
 
+READ_SECONDS: Final = 10.0
 LONGEST_BYTES: Final = 2**20
 _CHUNK_BYTES: Final = 2**16
 
@@ -71,7 +73,8 @@ class _Place:
 class Files:
     """Follows files that are listed anew at every check, oldest first: they may grow, be cut, be replaced, come and go.
 
-    Of what cannot be listed or read nothing comes, until it can.
+    Of what cannot be listed or read nothing comes, until it can. Each method raises TimeoutError where the disk does
+    not answer within READ_SECONDS.
     """
 
     def __init__(self, listed: Callable[[], Iterable[Path]]) -> None:
@@ -81,51 +84,65 @@ class Files:
     def last(self, count: int, wanted: Callable[[Line], T | None]) -> list[T]:
         """The last `count` of what `wanted` makes of the lines there are (None: nothing). What is older is passed."""
         found: list[T] = []
-        for path in reversed(self._there()):
+        for path, status in reversed(self._there()):
             if len(found) >= count:
-                self._pass(path)
+                self._places[path] = _Place(status.st_ino, status.st_size)
                 continue
-            kept = deque((made for line in self._read(path) if (made := wanted(line)) is not None), count - len(found))
+            lines = self._read(path, status)
+            kept = deque((made for line in lines if (made := wanted(line)) is not None), count - len(found))
             found = [*kept, *found]
         return found
 
     def new(self) -> Iterator[Line]:
         """What has been written since the last check; at the first, all there is."""
-        paths = self._there()
-        for gone in self._places.keys() - set(paths):
+        there = self._there()
+        for gone in self._places.keys() - {path for path, _ in there}:
             del self._places[gone]
-        for path in paths:
-            yield from self._read(path)
+        for path, status in there:
+            yield from self._read(path, status)
 
     def end(self) -> Iterator[Line]:
         """The last lines of files that end in the middle of one."""
-        for path in self._there():
+        for path, _ in self._there():
             if (place := self._places.get(path)) is not None:
                 yield from place.splitter.end()
 
-    def _there(self) -> list[Path]:
-        with suppress(OSError):
-            return list(self._listed())
-        return []
+    def _there(self) -> list[tuple[Path, os.stat_result]]:
+        return _disk(self._look) or []
 
-    def _pass(self, path: Path) -> None:
-        with suppress(OSError):
-            found = path.stat()
-            self._places[path] = _Place(found.st_ino, found.st_size)
+    def _look(self) -> list[tuple[Path, os.stat_result]]:
+        found = []
+        for path in self._listed():
+            with suppress(OSError):
+                found.append((path, path.stat()))
+        return found
 
-    def _read(self, path: Path) -> Iterator[Line]:
-        with suppress(OSError):
-            found = path.stat()
-            place = self._places.get(path)
-            if place is None or place.inode != found.st_ino or found.st_size < place.offset:
-                place = self._places[path] = _Place(found.st_ino)
-            if found.st_size == place.offset or not stat.S_ISREG(found.st_mode):
-                return
-            with path.open("rb", buffering=0) as file:
-                file.seek(place.offset)
-                while piece := file.read(_CHUNK_BYTES):
-                    place.offset += len(piece)
-                    yield from place.splitter.feed(piece)
+    def _read(self, path: Path, status: os.stat_result) -> Iterator[Line]:
+        place = self._places.get(path)
+        if place is None or place.inode != status.st_ino or status.st_size < place.offset:
+            place = self._places[path] = _Place(status.st_ino)
+        if status.st_size == place.offset or not stat.S_ISREG(status.st_mode):
+            return
+        file = _disk(lambda: path.open("rb", buffering=0))
+        if file is None:
+            return
+        with file:
+            file.seek(place.offset)
+            while piece := _disk(lambda: file.read(_CHUNK_BYTES)):
+                place.offset += len(piece)
+                yield from place.splitter.feed(piece)
+
+
+def _disk(work: Callable[[], T]) -> T | None:
+    """What the disk answers; None where it cannot. TimeoutError: it does not answer."""
+    from monitord.threads import in_time  # with asyncio, which a line out of a pipe does not need
+
+    try:
+        return in_time(work, READ_SECONDS, "log files")
+    except TimeoutError:
+        raise
+    except OSError:
+        return None
 
 
 def hourly_files(directory: Path) -> list[Path]:

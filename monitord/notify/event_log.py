@@ -11,7 +11,7 @@ from monitord.core.model import Action, Alert, ServiceEvent, Silence, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
 from monitord.core.status import verdict
-from monitord.core.subjects.registry import registered, subject_named
+from monitord.core.subjects.registry import registered
 from monitord.logging.logger import JsonLog, Level
 from monitord.notify.wording import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
 from monitord.storage.file import SetAside
@@ -170,9 +170,7 @@ def log_commands(log: JsonLog, outcome: CommandOutcome) -> None:
     elif outcome.kind == "alert_acknowledged" and outcome.alert is not None:
         _acknowledged(log, outcome.alert)
     elif outcome.kind == "subject_forgotten":
-        message = f"{outcome.subject} was retired on purpose, and is not expected any more."
-        if (subject := subject_named(outcome.subject)) is not None and subject.forgotten:
-            message = subject.forgotten
+        message = f"Forgotten on purpose: {' '.join(outcome.forgotten)}"
         log.emit("subject_forgotten", "info", message, subject=outcome.subject)
 
 

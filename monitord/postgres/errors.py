@@ -11,7 +11,7 @@ from monitord.core.model import Kind
 from monitord.failures import PHRASES, FailureError, Phrases, classify
 
 UNDEFINED_TABLE, UNDEFINED_COLUMN, NO_PRIVILEGE = "42P01", "42703", "42501"
-LOCK_TIMED_OUT = "55P03"
+LOCK_TIMED_OUT, CANCELLED = "55P03", "57014"
 
 TOO_MANY, NONE_FREE = "has too many connections already", "had no server connection free in time"
 # By SQLSTATE: the whole of it, or its class. The words are ours: a server's own may be in any language.
@@ -29,7 +29,7 @@ _BY_STATE: dict[str, tuple[Kind, str]] = {
     "57P04": ("missing", "has had this database dropped"),
     "57P05": ("refused", "ended a session that was idle for too long"),
     "25P03": ("timeout", "ended a transaction that was idle for too long"),
-    "57014": ("timeout", "did not finish the query in time"),
+    CANCELLED: ("timeout", "did not finish the query in time"),
     LOCK_TIMED_OUT: ("timeout", "could not get past another session's lock in time"),
 }
 # PgBouncer has one SQLSTATE, 08P01, for nearly everything it has to say, and says it in English.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Shares of what is left of a deadline, so that whoever knows more gives up first: the lock, the server, this process.
 _LOCK_SHARE, _STATEMENT_SHARE = 0.2, 0.85
+# A server that gives up needs time to say so: at least this much, but no more than half of what is left.
+_ANSWER_SECONDS = 0.25
 _LOCK_SECONDS = 1.0
 # A kept connection may have been forgotten by a firewall, and then nobody ever answers on it: a new one gets the rest.
 _KEPT_SHARE = 1 / 3
@@ -229,7 +231,7 @@ class Session:
         began = loop.time()
         left = max(0.01, deadline - began)
         opening = queries.begin(
-            statement_ms=max(1, int(left * _STATEMENT_SHARE * 1000)),
+            statement_ms=max(1, int(_of_server(left) * 1000)),
             lock_ms=max(1, int(min(_LOCK_SECONDS, left * _LOCK_SHARE) * 1000)),
             idle_ms=max(1, int(left * 1000)),
             search_path=self._address.search_path,
@@ -296,3 +298,8 @@ class Session:
     def _explained(self, error: BaseException, host: DsnHost | None = None) -> PostgresError:
         where = self._where if host is None else str(host)
         return explain(error, where, self._address.tls.mode, self._address.password, connecting=host is not None)
+
+
+def _of_server(left: float) -> float:
+    """How many of the seconds that are left the server has for a statement."""
+    return min(left * _STATEMENT_SHARE, max(left - _ANSWER_SECONDS, left / 2))

@@ -7,6 +7,8 @@ is known before anything is run.
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from monitord.core.model import Kind
 from monitord.failures import FailureError
 from monitord.postgres import queries
-from monitord.postgres.errors import LOCK_TIMED_OUT, NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
+from monitord.postgres.errors import (
+    CANCELLED,
+    LOCK_TIMED_OUT,
+    NO_PRIVILEGE,
+    UNDEFINED_COLUMN,
+    UNDEFINED_TABLE,
+    PostgresError,
+)
 
 if TYPE_CHECKING:
     from monitord.postgres.session import Connection, Session
@@ -44,7 +53,7 @@ _BY_STATE: Final[dict[str, tuple[Kind, str]]] = {
     "42": ("protocol", "is not one that Postgres can run (error {state})"),
     "22012": ("protocol", "divides by zero"),
     "22": ("protocol", "comes upon a value that it cannot compute with (error {state})"),
-    "57014": ("timeout", "was not done in time"),
+    CANCELLED: ("timeout", "was not done in time"),
     LOCK_TIMED_OUT: ("timeout", "waits behind another session's lock"),
 }
 
@@ -75,11 +84,8 @@ async def number(session: Session, called: str, statement: str, timeout: float) 
     Raises:
         FailureError: there is no such number, or it could not be queried.
     """
-    try:
-        async with session.read_only(timeout) as connection:
-            found = await _first(connection, statement, _NUMBERS, "a number")
-    except PostgresError as error:
-        raise _explained(error, f"the statement of {called}") from error
+    async with _asking(session, timeout, lambda error: _explained(error, f"the statement of {called}")) as connection:
+        found = await _first(connection, statement, _NUMBERS, "a number")
     value = _number(found.value) if found.wrong is None else None
     if value is None:
         kind, why = found.wrong or ("protocol", "finds what is no number (NaN, or without an end)")
@@ -93,12 +99,9 @@ async def newest_by_statement(session: Session, called: str, statement: str, tim
     Raises:
         FailureError: there is no such moment, it lies in the future, or it could not be queried.
     """
-    try:
-        async with session.read_only(timeout) as connection:
-            found = await _first(connection, statement, _MOMENTS, "a moment")
-            clock = await connection.fetchval(queries.CLOCK)
-    except PostgresError as error:
-        raise _explained(error, f"the statement of {called}") from error
+    async with _asking(session, timeout, lambda error: _explained(error, f"the statement of {called}")) as connection:
+        found = await _first(connection, statement, _MOMENTS, "a moment")
+        clock = await connection.fetchval(queries.CLOCK)
     at = _moment(found.value) if found.wrong is None else None
     if at is None:
         kind, why = found.wrong or ("protocol", "finds what is no moment")
@@ -121,18 +124,15 @@ async def newest_in_table(session: Session, table: str, column: str, timeout: fl
         FailureError: there is no such moment, or it could not be queried.
     """
     source, field = queries.quoted(table), queries.quoted(column, parts=1)
-    try:
-        async with session.read_only(timeout) as connection:
-            clock = await connection.fetchval(queries.CLOCK)
-            found = top = await _first(connection, queries.newest(source, field), _MOMENTS, "a moment")
-            for _ in range(_LOOKS):
-                at = _moment(found.value)
-                if at is None or at <= clock + _tolerated(found.type):
-                    break
-                bound = _bound(found, clock)
-                found = await _first(connection, queries.newest(source, field, until=bound), _MOMENTS, "a moment")
-    except PostgresError as error:
-        raise _of_column(error, table, column) from error
+    async with _asking(session, timeout, lambda error: _of_column(error, table, column)) as connection:
+        clock = await connection.fetchval(queries.CLOCK)
+        found = top = await _first(connection, queries.newest(source, field), _MOMENTS, "a moment")
+        for _ in range(_LOOKS):
+            at = _moment(found.value)
+            if at is None or at <= clock + _tolerated(found.type):
+                break
+            bound = _bound(found, clock)
+            found = await _first(connection, queries.newest(source, field, until=bound), _MOMENTS, "a moment")
     if found.wrong is not None:
         raise FailureError(found.wrong[0], f"{column} of {table} {found.wrong[1]}")
     at, latest = _moment(found.value), _moment(top.value)
@@ -140,6 +140,25 @@ async def newest_in_table(session: Session, table: str, column: str, timeout: fl
         raise FailureError("protocol", f"{column} of {table} holds no moment that is not of the future")
     ahead = latest - clock if latest > clock + _tolerated(top.type) else None
     return Newest(max(0.0, clock - at), ahead)
+
+
+@asynccontextmanager
+async def _asking(
+    session: Session, timeout: float, explained: Callable[[PostgresError], FailureError]
+) -> AsyncIterator[Connection]:
+    """A transaction whose errors become what `explained` makes of them.
+
+    Which deadline ends a statement that takes too long, the server's or the one here, is the same to whoever wrote it.
+    """
+    has_begun = False
+    try:
+        async with session.read_only(timeout) as connection:
+            has_begun = True
+            yield connection
+    except PostgresError as error:
+        if has_begun and error.kind == "timeout" and not error.state:
+            raise explained(PostgresError(error.kind, error.error, CANCELLED)) from error
+        raise explained(error) from error
 
 
 async def _first(connection: Connection, statement: str, types: tuple[str, ...], what: str) -> _Found:
@@ -183,7 +202,7 @@ def _of_column(error: PostgresError, table: str, column: str) -> FailureError:
         UNDEFINED_COLUMN: ("missing", f"{table} has no column {column}"),
         NO_PRIVILEGE: ("permission", f"this role has no SELECT privilege on {column} of {table}"),
         "42883": ("protocol", f"{column} of {table} is of a type that has no newest value"),
-        "57014": ("timeout", f"the newest {column} of {table} was not found in time; is there an index on it?"),
+        CANCELLED: ("timeout", f"the newest {column} of {table} was not found in time; is there an index on it?"),
         LOCK_TIMED_OUT: ("timeout", f"{table} waits behind another session's lock"),
     }
     if error.state in known:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from monitord.core.model import Answered, Sample, Value, sample
+from monitord.files import read_small
 from monitord.kernel import ProcessState, process_state
 from monitord.pm2 import app_numbers, client, process_list
 
@@ -79,7 +80,7 @@ def _daemon(home: Path) -> Answered | None:
     """
     file = home / "pm2.pid"
     try:
-        pid, written = file.read_bytes()[:_MAX_PID_BYTES].strip(), file.stat().st_mtime
+        pid, written = read_small(file, _MAX_PID_BYTES).strip(), file.stat().st_mtime
     except OSError:
         return None
     return Answered(f"{pid.decode()} since {written:.3f}", round(written, 3)) if pid.isdigit() else None

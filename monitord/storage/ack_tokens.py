@@ -7,6 +7,7 @@ What was used is kept beside the key until it would have ended anyway.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import hmac
 import json
@@ -19,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from monitord.files import put_whole
+from monitord.files import put_whole, read_small
 
 KEY_FILE: Final = "ack.key"
 USED_FILE: Final = "ack.used"
@@ -30,6 +31,7 @@ _PURPOSE: Final = b"monitord: acknowledge"
 _KEY_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 24
 _MOST_USED: Final = 1000
+_USED_BYTES: Final = 256 * 1024
 _ALERT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Standing = Literal["valid", "used", "expired", "unknown"]
@@ -49,7 +51,12 @@ def key_of(directory: Path) -> bytes:
             out.write(secrets.token_bytes(_KEY_BYTES))
             out.flush()
             os.fsync(handle)
-    key = path.read_bytes()
+    try:
+        key = read_small(path, _KEY_BYTES)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        key = b""
     if len(key) != _KEY_BYTES:
         raise ValueError(f"{path} is no key: remove it, and another is made")
     return key
@@ -113,6 +120,6 @@ class AckTokens:
 
 def _read_used(path: Path) -> dict[str, int]:
     try:
-        return {str(signature): int(ends) for signature, ends in json.loads(path.read_text("ascii")).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        return {str(signature): int(ends) for signature, ends in json.loads(read_small(path, _USED_BYTES)).items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}  # none was used yet; an alert that is acknowledged is not acknowledged again

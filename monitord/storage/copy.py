@@ -15,7 +15,7 @@ from typing import Final
 
 from monitord.core.codec import decode
 from monitord.core.engine import State
-from monitord.files import put_whole
+from monitord.files import put_whole, read_small
 
 COPY: Final = "state-copy.json"
 # Far above what a fleet of thousands makes: whatever is larger is not ours.
@@ -47,9 +47,7 @@ def read_copy(directory: Path) -> Copy | None:
     """The second copy; None where there is none, or none that can be used."""
     path = directory / COPY
     try:
-        if path.stat().st_size > _BYTES_AT_MOST:
-            return None
-        digest, _, body = path.read_bytes().partition(b"\n")
+        digest, _, body = read_small(path, _BYTES_AT_MOST).partition(b"\n")
         if hashlib.sha256(body).hexdigest().encode() != digest:
             return None
         read = json.loads(body)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitord.storage.damage import wal_damage
-from monitord.storage.schema import FILE, WHOLE_STATE, UnusableSnapshot, version
+from monitord.storage.schema import FILE, WHOLE_STATE, UnusableSnapshot, is_disk_trouble, version
 
 T = TypeVar("T")
 
@@ -22,22 +22,6 @@ T = TypeVar("T")
 _IDENTITY: Final = "file"
 
 _PAGE_BYTES: Final = 1024
-
-_DISK_TROUBLE: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_AUTH,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +178,3 @@ class SnapshotFile:
                 connection.execute("ROLLBACK")
             raise
         return result
-
-
-def is_disk_trouble(error: Exception) -> bool:
-    """Whether an error is of the disk, its space or its permissions: time may mend it. All others are of the file."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DISK_TROUBLE

@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from monitord.files import put_whole
+from monitord.files import put_whole, read_small
 
 GO_WINDOWS: Final = "go-windows.json"
 # The newest ones: a report every morning for two months.
 _KEEP: Final = 60
+_BYTES_AT_MOST: Final = 64 * 1024
 # Of a report over a shorter time than this share of another nothing is said of the other.
 _LONG_ENOUGH: Final = 0.5
 
@@ -36,7 +37,7 @@ def last_go(directory: Path, since: float, until: float) -> tuple[float, float] 
 def _read(directory: Path) -> list[tuple[float, float]]:
     """Every window in the file; none where there is no file, or none that can be read."""
     try:
-        read = json.loads((directory / GO_WINDOWS).read_text(encoding="utf-8"))
+        read = json.loads(read_small(directory / GO_WINDOWS, _BYTES_AT_MOST))
         return [(float(since), float(until)) for since, until in read]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []

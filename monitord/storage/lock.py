@@ -8,7 +8,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from monitord.files import read_small
+
 PID_FILE = "monitord.pid"
+_PID_BYTES = 32
 TRIES, TRY_AGAIN_SECONDS = 6, 0.05
 
 
@@ -82,6 +85,6 @@ def holder(directory: Path) -> int | None:
 
 def _pid(directory: Path) -> int | None:
     try:
-        return int((directory / PID_FILE).read_text(encoding="ascii"))
+        return int(read_small(directory / PID_FILE, _PID_BYTES))
     except (OSError, ValueError):
         return None

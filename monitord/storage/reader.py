@@ -25,7 +25,7 @@ from monitord.core.recording import Replayer, replay
 from monitord.core.rollups import RunningHour
 from monitord.core.status import build_report
 from monitord.storage.damage import written_state
-from monitord.storage.schema import DAMAGE, UnusableSnapshot, opened
+from monitord.storage.schema import DAMAGE, DamagedSnapshot, UnusableSnapshot, opened
 
 _WITH_FRAMES = 2
 # What is written with the state: the hour that runs, the last check, and the orders where they are not those of it.
@@ -81,9 +81,12 @@ def read_snapshot(directory: Path) -> Snapshot | None:
         if connection is None:
             return None
         connection.execute("BEGIN")  # what the daemon saves meanwhile is not seen by half
-        snapshot = saved_state(connection)
+        try:
+            snapshot = saved_state(connection)
+        except UnusableSnapshot as error:
+            raise DamagedSnapshot(f"the snapshot in {directory} cannot be read: {error}") from None
         if snapshot.broken is not None:
-            raise UnusableSnapshot(f"the snapshot in {directory} cannot be read: {snapshot.why}")
+            raise DamagedSnapshot(f"the snapshot in {directory} cannot be read: {snapshot.why}")
         return snapshot
 
 

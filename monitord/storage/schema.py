@@ -76,6 +76,32 @@ def version(connection: sqlite3.Connection) -> int:
     return int(number)
 
 
+class DamagedSnapshot(UnusableSnapshot):
+    """The file is there and is not, or not any more, what monitord writes."""
+
+
+_DISK_TROUBLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+
+
+def is_disk_trouble(error: Exception) -> bool:
+    """Whether an error is of the disk, its space or its permissions: time may mend it. All others are of the file."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DISK_TROUBLE
+
+
 @contextmanager
 def opened(directory: Path, what: str, form: int = 1) -> Iterator[sqlite3.Connection | None]:
     """The file in `directory`, read-only; None where there is none, or one of a form before this one.
@@ -96,7 +122,8 @@ def opened(directory: Path, what: str, form: int = 1) -> Iterator[sqlite3.Connec
                 raise UnusableSnapshot(f"the {what} at {path} was written by a newer monitord")
             yield found if number >= form else None
     except DAMAGE as error:
-        raise UnusableSnapshot(f"the {what} at {path} cannot be read: {error}") from None
+        kind = UnusableSnapshot if is_disk_trouble(error) else DamagedSnapshot
+        raise kind(f"the {what} at {path} cannot be read: {error}") from None
 
 
 class SnapshotUnavailable(Exception):  # noqa: N818 - it names what cannot be done

@@ -31,7 +31,7 @@ from monitord.storage.commands import WaitingCommand, strike
 from monitord.storage.commands import waiting as waiting_commands
 from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
-from monitord.storage.file import SetAside, SnapshotFile, is_disk_trouble
+from monitord.storage.file import SetAside, SnapshotFile
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry, put, remember_notified, take_out, waiting
 from monitord.storage.reader import (
     CHECK_PART,
@@ -42,7 +42,7 @@ from monitord.storage.reader import (
     saved_state,
 )
 from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
-from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, PUT_PART, UnusableSnapshot, prune
+from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, PUT_PART, UnusableSnapshot, is_disk_trouble, prune
 from monitord.threads import WorkerThread
 
 T = TypeVar("T")

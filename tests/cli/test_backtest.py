@@ -202,6 +202,7 @@ async def test_a_recording_that_cannot_be_read_is_one_sentence_and_exit_3(
     code, out, err = backtest(tmp_path, "--format", "json")
     assert (code, out) == (3, "")
     assert "cannot be read" in err
+    assert "it is damaged: monitord, when it is started, keeps it" in err
     assert len(err.splitlines()) == 1
 
 

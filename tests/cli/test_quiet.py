@@ -131,7 +131,7 @@ def test_what_the_orders_name_cannot_be_forgotten(left: Path) -> None:
 def test_what_is_forgotten_is_told_with_what_ends(left: Path) -> None:
     code, out, _ = run(left, "forget", "gateway")
     assert code == 0
-    assert "gateway is not expected any more; service_down ends." in out
+    assert "gateway is not expected any more.\nservice_down ends." in out
     code, out, _ = run(left, "forget", "cls-worker")
     assert "It was online when monitord last checked" in out
 
@@ -218,3 +218,17 @@ async def test_the_known_database_is_forgotten_by_its_name(tmp_path: Path) -> No
     code, out, err = run(tmp_path, "forget", "postgres")
     assert (code, err) == (0, "")
     assert "the known one" in out
+
+
+async def test_a_service_that_is_called_as_the_database_is_forgotten_with_it_and_both_are_said(tmp_path: Path) -> None:
+    night = Night(orders(services={}), services=("postgres", "web"))
+    night.passes(minutes=2)
+    night.vanishes("postgres")
+    night.system = "7302"
+    night.passes(minutes=2)
+    await leave(tmp_path / "state", night)
+    code, out, err = run(tmp_path, "forget", "postgres")
+    assert (code, err) == (0, "")
+    assert "The service postgres is not expected any more." in out
+    assert "The known database was forgotten: the one that is read next is the known one." in out
+    assert "database_changed and service_missing end." in out

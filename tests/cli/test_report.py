@@ -179,6 +179,7 @@ def test_a_record_that_cannot_be_read_is_a_sentence_and_exits_3(tmp_path: Path, 
     code, out, err = run(tmp_path, command)
     assert (code, out) == (3, "")
     assert "cannot be read" in err
+    assert "it is damaged: monitord, when it is started, keeps it" in err
 
 
 def test_alerts_lists_incidents_the_open_ones_first(bad: Path) -> None:

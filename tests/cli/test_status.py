@@ -166,6 +166,17 @@ def test_a_snapshot_that_is_none_is_said_and_left_as_it_is(held: Path) -> None:
     assert (held / "snapshot.db").read_bytes().startswith(b"not a database")
 
 
+async def test_a_damaged_snapshot_is_said_where_no_daemon_runs(state: Path) -> None:
+    await leave_report(state, age=timedelta(minutes=1))
+    path = state / "snapshot.db"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for style in ("text", "json"):
+        code, out, _ = status(state, "--format", style)
+        assert code == 3
+        assert f"no monitord runs on {state}; the snapshot at {path} cannot be read: " in out
+        assert "it is damaged: monitord, when it is started, keeps it and goes on with what can be read of it" in out
+
+
 async def test_it_shows_a_real_daemon_and_notices_its_end(state: Path, eventually: Eventually) -> None:
     settings = {"MONITORD_STATE_DIR": str(state), "MONITORD_CHECK_INTERVAL": "200ms", "MONITORD_HTTP__LISTEN": ""}
     daemon = start("run", directory=state.parent, settings=settings)

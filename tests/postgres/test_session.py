@@ -122,7 +122,7 @@ async def test_a_statement_that_fails_leaves_the_connection_whole(
 async def test_the_server_gives_up_on_a_slow_statement_before_we_do(
     open_session: OpenSession, empty_database: str
 ) -> None:
-    error = await failure(open_session(empty_database), "SELECT pg_sleep(60)", timeout=1.0)
+    error = await failure(open_session(empty_database), "SELECT pg_sleep(60)", timeout=3.0)
     assert (error.kind, error.state) == ("timeout", "57014")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,13 @@ async def admin(empty_database: str) -> AsyncIterator[Admin]:
 @pytest.fixture
 def session(admin: object, empty_database: str, open_session: OpenSession) -> Session:
     return open_session(empty_database)
+
+
+_SLEEPER = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid() LIMIT 1"
+
+
+async def _nobody_sleeps(admin: Admin) -> bool:
+    return await admin.fetchval(_SLEEPER + " -- any more") is None
 
 
 async def failure(asked: Awaitable[object]) -> tuple[str, str]:
@@ -114,9 +123,26 @@ async def test_a_write_is_refused_and_said(session: Session, admin: Admin) -> No
     assert await admin.fetchval("SELECT count(*) FROM orders") == 0
 
 
-async def test_one_that_takes_too_long_is_ended_in_the_server(session: Session) -> None:
+async def test_one_that_takes_too_long_is_ended_in_the_server(
+    session: Session, admin: Admin, eventually: Eventually
+) -> None:
     kind, said = await failure(number(session, "late", "SELECT count(*), pg_sleep(60) FROM orders", 0.5))
     assert (kind, said) == ("timeout", "the statement of late was not done in time")
+    await eventually(lambda: _nobody_sleeps(admin))
+    assert await number(session, "late", "SELECT 1", 10.0) == 1.0
+
+
+async def test_one_that_the_server_cannot_end_is_said_in_the_same_words(
+    session: Session, admin: Admin, eventually: Eventually
+) -> None:
+    asked = asyncio.create_task(failure(number(session, "late", "SELECT 1, pg_sleep(60)", 3.0)))
+    backend = int(str(await eventually(lambda: admin.fetchval(_SLEEPER))))
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        assert await asked == ("timeout", "the statement of late was not done in time")
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    await eventually(lambda: _nobody_sleeps(admin))
     assert await number(session, "late", "SELECT 1", 10.0) == 1.0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.threads import WorkerBusy, WorkerThread
+from monitord.threads import WorkerBusy, WorkerThread, in_time
 
 PATIENCE = 10.0  # how long a test waits for what must happen; it is never measured
 
@@ -241,3 +241,12 @@ asyncio.run(main())
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True, env={**os.environ}
     )
     assert (done.stdout, done.stderr) == ("gave up\n", "")
+
+
+def test_without_a_loop_a_call_has_a_deadline_too(hang: Hang) -> None:
+    assert in_time(lambda: 7, PATIENCE, "disk") == 7
+    with pytest.raises(FileNotFoundError):
+        in_time(Path("/nowhere").stat, PATIENCE, "disk")
+    with pytest.raises(TimeoutError, match="disk: no answer within"):
+        in_time(hang, 0.05, "disk")
+    hang.release.set()

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitord.core import cron, units
-from monitord.core.alerting.silences import Silences, forgettable, known_subjects, never_ends, silence_id
+from monitord.core.alerting.silences import Silences, forgotten, known_subjects, never_ends, silence_id
 from monitord.core.engine import State
 from monitord.core.history.defaults import defaults, effective, seen
 from monitord.core.model import Alert, Command, Silence
@@ -98,7 +98,7 @@ def ack(now: datetime, prefix: str, alerts: Iterable[Alert]) -> Command:
 
 def forget(now: datetime, name: str, state: State, orders: StandingOrders) -> Command:
     """That a service which was only learned by having been seen is not expected any more."""
-    if not forgettable(name, state.history, orders):
+    if not forgotten(name, state.history, orders):
         raise ValueError(_why_not(name, state, orders))
     return Command("forget", now, target=name)
 

@@ -18,7 +18,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Command, Observation, Silence, Transition
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import declared
+from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import registered
 
 Silences = Mapping[str, Silence]
@@ -29,7 +29,7 @@ class CommandOutcome:
     """The outcome of a command, or of a silence whose time was over: for the log.
 
     `reason` is `expired` or `removed` of a silence that ended. Each kind has its own thing: a silence, an alert, or the
-    name of what was forgotten.
+    name of what was forgotten, with a sentence for each thing of that name.
     """
 
     kind: Literal["silence_added", "silence_ended", "alert_acknowledged", "subject_forgotten"]
@@ -37,6 +37,7 @@ class CommandOutcome:
     alert: Alert | None = None
     subject: str = ""
     reason: str = ""
+    forgotten: tuple[str, ...] = ()
 
 
 # Silences
@@ -165,15 +166,11 @@ def apply_commands(
                         alerts[place] = replace(alert, acked_at=now)
                         outcomes.append(CommandOutcome("alert_acknowledged", alert=alerts[place]))
             case "forget":
-                if forgettable(command.target, history, orders):
-                    gone = [
-                        a
-                        for a in alerts.values()
-                        if a.subject == command.target
-                        and ("service" in declared(a.rule).roles or declared(a.rule).adopt is not None)
-                    ]
-                    edges += book.drop(alerts, gone, now, reason="forgotten")
-                    outcomes.append(CommandOutcome("subject_forgotten", subject=command.target))
+                if said := forgotten(command.target, history, orders):
+                    edges += book.drop(
+                        alerts, ended_by_forgetting(command.target, alerts, history, orders), now, reason="forgotten"
+                    )
+                    outcomes.append(CommandOutcome("subject_forgotten", subject=command.target, forgotten=said))
     if any(names.is_pattern(silence.subject) and not silence.exact for silence in silences.values()):
         settle(silences, known_subjects(history, alerts, orders))
     for name, silence in list(silences.items()):
@@ -183,9 +180,34 @@ def apply_commands(
     return edges, outcomes
 
 
-def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
-    """Whether it is expected only because it was seen: a service, what was mounted, the known database."""
-    return any(subject.forget(name, history, orders) is not None for subject in registered())
+def forgotten(name: str, history: History, orders: StandingOrders) -> tuple[str, ...]:
+    """Of all of this name that is expected only because it was seen, what is true once it is forgotten.
+
+    A sentence each: of a service, of what was mounted, of the known database.
+    """
+    found = _forgetting(name, history, orders)
+    return tuple(
+        one.forgotten or f"{f'The {one.member} {name}' if len(found) > 1 else name} is not expected any more."
+        for one in found
+    )
+
+
+def ended_by_forgetting(
+    name: str, alerts: Mapping[str, Alert], history: History, orders: StandingOrders
+) -> list[Alert]:
+    """The alerts that end with what is forgotten."""
+    rules = {rule.name: rule for one in _forgetting(name, history, orders) for rule in one.rules}
+    return [
+        a
+        for a in alerts.values()
+        if a.subject == name
+        and (rule := rules.get(a.rule)) is not None
+        and ("service" in rule.roles or rule.adopt is not None)
+    ]
+
+
+def _forgetting(name: str, history: History, orders: StandingOrders) -> list[Subject]:
+    return [subject for subject in registered() if subject.forget(name, history, orders) is not None]
 
 
 def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> History:

@@ -1,0 +1,55 @@
+"""A state directory on a disk that does not answer: each command that reads it says so, and ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .program import PATIENCE, environment
+
+# Every look into the directory from within Python hangs, and what is waited for it is short.
+_HUNG = """
+import sys, threading
+import monitord.cli.backtest, monitord.cli.logs, monitord.logging.reader, monitord.storage.reader
+from monitord.__main__ import main
+
+def hang(*_):
+    threading.Event().wait()
+
+monitord.storage.reader.opened = hang
+monitord.cli.logs.hourly_files = hang
+monitord.cli.backtest._SPAN_SECONDS = monitord.logging.reader.READ_SECONDS = monitord.cli.logs.READ_SECONDS = 0.2
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("backtest",), "monitord backtest: the state directory {state} does not answer\n"),
+        (("logs", "--no-follow"), "monitord logs: the disk does not answer (for 0.2 s)\n"),
+        (
+            ("logs", "--no-follow", "--subject", "web*"),
+            "monitord logs: the state directory {state} does not answer; what may be a pattern is read as one\n"
+            "monitord logs: the disk does not answer (for 0.2 s)\n",
+        ),
+    ],
+)
+def test_it_is_said_in_a_line_and_the_command_ends(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    state = tmp_path / "state"
+    (state / "logs").mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _HUNG, *arguments],
+        cwd=tmp_path,
+        env=environment(tmp_path, {"MONITORD_STATE_DIR": str(state), "MONITORD_PM2__HOME": str(tmp_path)})
+        | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", said.format(state=state))
