@@ -72,8 +72,7 @@ class Target:
 def target_of(url: str, headers: Mapping[str, str]) -> Target:
     """An address taken apart, with these headers; what stands before its host is a login.
 
-    Raises:
-        ValueError, KeyError: it is no address of HTTP.
+    Raises ValueError, KeyError: it is no address of HTTP.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -96,8 +95,7 @@ def trust() -> ssl.SSLContext:
 def trust_in(ca_file: Path) -> ssl.SSLContext:
     """The certificates of this file in place of the system's; read again when it was changed.
 
-    Raises:
-        FailureError: it cannot be read, so that nobody can be trusted.
+    Raises FailureError: it cannot be read, so that nobody can be trusted.
     """
     try:
         return _trust_in(ca_file, ca_file.stat().st_mtime_ns)
@@ -119,11 +117,8 @@ async def connected(
 ) -> AsyncIterator[Connection]:
     """A connection that is gone at the end, whatever the other side does. `limit`: as of asyncio's streams.
 
-    `ca_file` are certificates to trust in place of the system's.
-
-    Raises:
-        FailureError: that file cannot be read.
-        OSError: it cannot be made, or its certificate cannot be trusted (ssl.SSLError).
+    `ca_file` are certificates to trust in place of the system's. Raises FailureError: that file cannot be read;
+    OSError: it cannot be made, or its certificate cannot be trusted (ssl.SSLError).
     """
     reader, writer = await asyncio.open_connection(
         host,

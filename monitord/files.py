@@ -10,10 +10,7 @@ from pathlib import Path
 def put_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
     """Write `content` beside `path`, and put it there at once. Only its owner may read it.
 
-    `synced`: it is on the disk before this returns.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
+    `synced`: it is on the disk before this returns. Raises OSError: it cannot be written; what was there stays.
     """
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)

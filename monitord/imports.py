@@ -37,9 +37,7 @@ def import_parts(*parts: str) -> None:
 
     `package.module:name` also puts the name into the package, as its `__init__` would: for who asks it for no more. A
     version of the package that cannot be taken apart like that is imported whole. Called before anything imports it.
-
-    Raises:
-        ImportError: it is not installed, or cannot be imported.
+    Raises ImportError: it is not installed, or cannot be imported.
     """
     package = parts[0].partition(".")[0]
     if package not in sys.modules:

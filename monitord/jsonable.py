@@ -100,11 +100,7 @@ def _revived_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def moment(value: object) -> datetime | None:
-    """A time as it was kept; None where there was none.
-
-    Raises:
-        ValueError: it is no time.
-    """
+    """A time as it was kept; None where there was none. Raises ValueError: it is no time."""
     if value is None or isinstance(value, datetime):
         return value
     found = datetime.fromisoformat(str(value))

@@ -14,9 +14,7 @@ def load_keccak256() -> Hash:
     """The hash function, whose library is imported here and not before.
 
     safe-pysha3 takes 0.8 µs a hash and pycryptodome 4.7: verification is to reach 200,000 leaves a second on one core.
-
-    Raises:
-        FailureError: It is not installed (`missing`).
+    Raises FailureError: it is not installed (`missing`).
     """
     try:
         from sha3 import keccak_256

@@ -41,8 +41,7 @@ class ResolverLoop(asyncio.SelectorEventLoop):
     ) -> list[Any]:
         """As `socket.getaddrinfo`, which is called on a daemon thread.
 
-        Raises:
-            socket.gaierror: as there; EAI_AGAIN where too many lookups hang already.
+        Raises socket.gaierror: as there; EAI_AGAIN where too many lookups hang already.
         """
         question = (host, port, family, type, proto, flags)
         asked_at, answer = self._asked.get(question, (0.0, None))

@@ -20,12 +20,12 @@ from monitord.core.orders import StandingOrders
 from monitord.jsonable import document
 from monitord.reporting.silences import about, covered_by, silence_fields, silences_text, spell
 from monitord.reporting.terminal import clean
-from monitord.storage.commands import BUSY_SECONDS, ask, read_waiting
+from monitord.storage.inbox import COMMANDS_BUSY_SECONDS, ask, read_waiting
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
 from monitord.storage.schema import SnapshotUnavailable
 
-_SECONDS: Final = 2 * BUSY_SECONDS
+_SECONDS: Final = 2 * COMMANDS_BUSY_SECONDS
 
 
 def add(subparsers: Subparsers) -> None:

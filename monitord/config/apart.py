@@ -46,8 +46,7 @@ class SettingsReader:
     def load(self) -> Settings:
         """The settings as they are now. Blocks until the process has ended.
 
-        Raises:
-            SettingsError: with every mistake there is, or that they could not be read in time.
+        Raises SettingsError: with every mistake there is, or that they could not be read in time.
         """
         answer = None if added() else self._asked()
         if answer is None:

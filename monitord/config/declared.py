@@ -31,8 +31,7 @@ class DeclaredModel(PlainModel):
 def declared_section(name: str, kind: type[Any], needs: str) -> type[DeclaredModel]:
     """The model of the section of the subject `name`, by its dataclass.
 
-    Raises:
-        ValueError: a setting is of a kind that none can be, or was not made by `setting`.
+    Raises ValueError: a setting is of a kind that none can be, or was not made by `setting`.
     """
     hints = get_type_hints(kind)
     fields: dict[str, Any] = {}

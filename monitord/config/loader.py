@@ -57,8 +57,7 @@ def variables() -> tuple[str, ...]:
 def load(environ: Mapping[str, str], directory: Path) -> Settings:
     """The settings of `environ`, and of `.env` and `monitord.toml` in `directory`.
 
-    Raises:
-        SettingsError: with every mistake there is.
+    Raises SettingsError: with every mistake there is.
     """
     return load_with_sources(environ, directory)[0]
 
@@ -66,10 +65,8 @@ def load(environ: Mapping[str, str], directory: Path) -> Settings:
 def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Settings, dict[str, str]]:
     """The settings, and for each variable that is set its source: `environment`, `.env` or `monitord.toml`.
 
-    Where the value was set under another name, the source says so: `environment (DATABASE_URL)`.
-
-    Raises:
-        SettingsError: with every mistake there is.
+    Where the value was set under another name, the source says so: `environment (DATABASE_URL)`. Raises SettingsError:
+    with every mistake there is.
     """
     gathered, given = _gathered(environ, directory)
     if _broken(_nested(given)):
@@ -219,8 +216,7 @@ def described(settings: Settings) -> Iterator[tuple[str, str | None]]:
 def shown(settings: Settings, variable: str) -> str | None:
     """The value of a variable as it could be written, its secrets masked; None where it is not set.
 
-    Raises:
-        KeyError: there is no such variable.
+    Raises KeyError: there is no such variable.
     """
     name, *inner = paths(type(settings))[variable]
     value = getattr(settings, name)

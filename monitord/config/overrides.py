@@ -27,10 +27,8 @@ class TriedSettings:
 def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Path) -> TriedSettings:
     """The settings of `environ` and `directory` with every NAME=VALUE of `assignments` in place, the last one winning.
 
-    A name is a variable with or without its prefix, in any case, with `.` or `__` between its parts.
-
-    Raises:
-        SettingsError: with every mistake in the settings as they are, else in the assignments.
+    A name is a variable with or without its prefix, in any case, with `.` or `__` between its parts. Raises
+    SettingsError: with every mistake in the settings as they are, else in the assignments.
     """
     present = load(environ, directory)
     values, mistakes = _read(assignments)

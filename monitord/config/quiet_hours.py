@@ -34,11 +34,7 @@ class Hours:
 
 @cache
 def quiet_hours(written: str) -> Hours:
-    """The hours that were written.
-
-    Raises:
-        ValueError: it is none; half a sentence.
-    """
+    """The hours that were written. Raises ValueError: it is none; half a sentence."""
     match = _WRITTEN.fullmatch(written.strip())
     try:
         if match is None:

@@ -24,11 +24,7 @@ class ReadSettings:
 
 
 def read(environ: Mapping[str, str], directory: Path, version: str) -> ReadSettings:
-    """The settings of `environ` and of the files of `directory`.
-
-    Raises:
-        SettingsError: with every mistake there is.
-    """
+    """The settings of `environ` and of the files of `directory`. Raises SettingsError: with every mistake there is."""
     settings, sources = load_with_sources(environ, directory)
     given = {name for name, source in sources.items() if source.partition(" (")[0] == ENVIRONMENT}
     told = {name: _plain(settings, name) for name in given}

@@ -53,8 +53,7 @@ class DaemonRecord:
 def write_record(record: DaemonRecord, state_dir: Path) -> None:
     """Write it into the state directory. Blocks on the disk.
 
-    Raises:
-        OSError: it cannot be written; what was there stays.
+    Raises OSError: it cannot be written; what was there stays.
     """
     put_whole(state_dir / FILE, _json(encode(record)))
     usual = Path(STATE_DIR).expanduser()

@@ -43,8 +43,7 @@ class SettingsModel(BaseSettings):
 def settings_class() -> type[SettingsModel]:
     """The model of the settings, with a section for each subject that declares its own.
 
-    Raises:
-        ValueError: one has the name of another setting, or a setting is of a kind that none can be.
+    Raises ValueError: one has the name of another setting, or a setting is of a kind that none can be.
     """
     kind: Any = settings_kind()  # a class is hashable, whatever its instances are
     return _model(kind, tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None))
@@ -64,11 +63,7 @@ def _model(kind: type[Any], declared: tuple[tuple[str, type[Any], str], ...]) ->
 
 
 def read_settings(content: Mapping[str, Any]) -> Settings:
-    """The settings of what was written, by its place.
-
-    Raises:
-        ValidationError: something is wrong with it.
-    """
+    """The settings of what was written, by its place. Raises ValidationError: something is wrong with it."""
     model = settings_class()(**content)
     return settings_kind()(**{name: getattr(model, name) for name in type(model).model_fields})
 
@@ -83,8 +78,7 @@ def section_kind(name: str) -> type[PlainModel] | None:
 def written(settings: Settings, variable: str) -> Any:
     """The value of a variable as it could be written, in JSON; its secrets are not looked after.
 
-    Raises:
-        KeyError: there is no such variable.
+    Raises KeyError: there is no such variable.
     """
     name, *inner = paths(type(settings))[variable]
     held = getattr(settings, name)

@@ -61,10 +61,7 @@ class Pm2Settings(SettingsSection):
     )
 
     def orders(self) -> Mapping[str, object]:
-        return {
-            "service_by_name": _declared(self.services, ServiceOrders()),
-            "number_limits": self.limits,
-        }
+        return {"service_by_name": _declared(self.services, ServiceOrders()), "number_limits": self.limits}
 
     def place(self) -> str:
         return "" if self.home is None or self.home == Path(PM2_HOME).expanduser() else str(self.home)
@@ -365,8 +362,7 @@ ADDRESSES: Final = (variable_of("postgres", "dsn"), variable_of("redis", "url"))
 def settings_kind() -> type[Settings]:
     """Settings, with a section for each subject that declares its own.
 
-    Raises:
-        ValueError: one has the name of another setting.
+    Raises ValueError: one has the name of another setting.
     """
     return _with_sections(
         tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None)

@@ -281,11 +281,7 @@ def _address(name: str, alias: str, given: str | None, masked: str | None) -> st
 
 
 def _redis_without_password(url: str) -> str | None:
-    """A Redis URL as it may be shown, or None where it holds no secret.
-
-    Raises:
-        ValueError: it cannot be taken apart.
-    """
+    """A Redis URL as it may be shown, or None where it holds no secret. Raises ValueError: it cannot be taken apart."""
     parts = urlsplit(url)
     if "@" not in url and "password" not in url:
         return None

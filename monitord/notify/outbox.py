@@ -160,7 +160,7 @@ class Outbox:
         self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in ids]
         row = _row(PlannedMessage(channel, into))
         try:
-            await self._store.merge(channel, sorted(ids), row, STORE_SECONDS)
+            await self._store.delivered(channel, sorted(ids), STORE_SECONDS, row)
         except Exception:  # noqa: BLE001 - the disk's trouble is reported elsewhere: from memory, then
             self._unsaved.append(PlannedMessage(channel, into))
             self._undeleted.setdefault(channel, set()).update(ids)

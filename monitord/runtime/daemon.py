@@ -41,7 +41,7 @@ from monitord.runtime.scheduler import Scheduler
 from monitord.runtime.signals import SignalHandlers
 from monitord.runtime.signs import Sign
 from monitord.runtime.web_service import WebService
-from monitord.storage.commands import ask
+from monitord.storage.inbox import ask
 from monitord.storage.lock import DirectoryLock
 from monitord.storage.store import Store
 from monitord.threads import WorkerBusy, WorkerThread
@@ -115,9 +115,8 @@ class Daemon:
     async def run(self) -> None:
         """Monitor until stopped.
 
-        Raises:
-            SettingsError: an address cannot be taken apart; nothing was started.
-            DirectoryInUse: another daemon holds the state directory; nothing was started.
+        Raises SettingsError: an address cannot be taken apart; nothing was started; DirectoryInUse: another daemon
+        holds the state directory; nothing was started.
         """
         orders = standing_orders(self._settings)
         self._probes = self._build(self._settings, orders)

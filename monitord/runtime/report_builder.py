@@ -54,11 +54,8 @@ async def report_from_recording(
 
     The database's recap is waited for until `recap_more` seconds after all else is known, and missing after that.
     `compare`: what the hourly roll-ups hold of it is held against earlier times, and so is the recap, which takes
-    longer.
-
-    Raises:
-        UnusableSnapshot: the snapshot is there and cannot be read.
-        TimeoutError: the state directory does not answer.
+    longer. Raises UnusableSnapshot: the snapshot is there and cannot be read; TimeoutError: the state directory does
+    not answer.
     """
     worker = WorkerThread("the recording")
     try:
@@ -100,8 +97,7 @@ def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
 def recorded_cycles(directory: Path, orders: StandingOrders, since: datetime) -> RecordedCycle:
     """What the daemon on `directory` has kept from `since` on. The observations are read as they are used.
 
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
+    Raises UnusableSnapshot: there is a file and it cannot be read.
     """
     snapshot = read_snapshot(directory)
     report, at = None, None
@@ -146,8 +142,7 @@ def _kept(directory: Path, since: datetime, until: datetime, compare: bool) -> K
 def rolled_up(directory: Path, name: str, begin: float, end: float) -> KeptWindow:
     """The whole hours from `begin` to `end` (Unix seconds) as they are kept.
 
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
+    Raises UnusableSnapshot: there is a file and it cannot be read.
     """
     first, last = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
     return window(name, begin, end, read_rollups(directory, first, last))

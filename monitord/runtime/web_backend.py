@@ -27,7 +27,7 @@ from monitord.reporting.metrics import exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
 from monitord.runtime.signs import Sign
 from monitord.storage.ack_tokens import AckTokens, Standing
-from monitord.storage.checkins import JobReport, keep
+from monitord.storage.inbox import JobReport, keep
 from monitord.storage.reader import read_incidents, recorded_span
 from monitord.storage.rollups import first_hour, read_rollups
 from monitord.storage.schema import SnapshotUnavailable, UnusableSnapshot

@@ -40,9 +40,7 @@ Standing = Literal["valid", "used", "expired", "unknown"]
 def key_of(directory: Path) -> bytes:
     """The key of a state directory, made once.
 
-    Raises:
-        OSError: it can neither be read nor made.
-        ValueError: what lies there is no key.
+    Raises OSError: it can neither be read nor made; ValueError: what lies there is no key.
     """
     path = directory / KEY_FILE
     with suppress(FileExistsError):
@@ -77,8 +75,7 @@ def _signature(key: bytes, alert_id: str, ends: int) -> str:
 class AckTokens:
     """The tokens of one state directory: which are genuine, and which were used. May block: it reads and writes files.
 
-    Raises:
-        OSError, ValueError: when it is made, there is no key to be had.
+    Raises OSError, ValueError: when it is made, there is no key to be had.
     """
 
     directory: Path
@@ -109,8 +106,7 @@ class AckTokens:
     def use(self, written: str, now: float) -> None:
         """Keep that a genuine token was used, on the disk before this returns.
 
-        Raises:
-            OSError: it could not be kept; it counts as used until the process ends.
+        Raises OSError: it could not be kept; it counts as used until the process ends.
         """
         _, ends, signature = written.split(".")
         living = {key: until for key, until in self._used.items() if until > now}

@@ -24,9 +24,9 @@ _WAL_BYTES_AT_MOST: Final = 32 * 1024 * 1024
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with the snapshot at `path`, or None: its structure, the saved state, the newest history.
+    """What is wrong with the snapshot at `path`: its structure, the saved state, the newest history.
 
-    None also where there is no file, or where the disk does not let it be read: saving reports that.
+    None where it is whole, where there is none, and where the disk does not let it be read: saving reports that.
     """
     if not path.exists():
         return None
@@ -39,8 +39,7 @@ def damage(path: Path) -> str | None:
                     return f"its saved {name} is no JSON"
             if (whole := written_state(connection)) is not None and not _is_json(whole[1]):
                 return "its saved state is no JSON"
-            newest = connection.execute("SELECT body FROM frames ORDER BY seq DESC LIMIT ?", (NEWEST_FRAMES,))
-            for (body,) in newest:
+            for (body,) in connection.execute("SELECT body FROM frames ORDER BY seq DESC LIMIT ?", (NEWEST_FRAMES,)):
                 zlib.decompress(body)
     except sqlite3.OperationalError:
         return None
@@ -52,9 +51,7 @@ def damage(path: Path) -> str | None:
 def written_state(connection: sqlite3.Connection) -> tuple[int, str] | None:
     """The state in an open file as JSON, and the number of the cycle that it is of; None where there is none.
 
-    Raises:
-        zlib.error, ValueError: it is damaged.
-        sqlite3.Error: as SQLite has it.
+    Raises zlib.error, ValueError: it is damaged; sqlite3.Error: as SQLite has it.
     """
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole_state'").fetchone() is None:
         return None  # a monitord of before made the file
@@ -72,10 +69,7 @@ def wal_damage(path: Path) -> str | None:
     """What is wrong with the write-ahead log at `path`, or None. To be called while nobody has the file open.
 
     Frames of an earlier round behind the valid ones are no damage, nor is a last frame that was being written when the
-    process was killed.
-
-    Raises:
-        OSError: it cannot be read.
+    process was killed. Raises OSError: it cannot be read.
     """
     try:
         if path.stat().st_size > _WAL_BYTES_AT_MOST:

@@ -26,10 +26,7 @@ _PAGE_BYTES: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A snapshot that could not be used, or was not whole: why, the name it is kept under, and what went with it.
-
-    `kept_as` is "" where there was nothing to keep: the file was gone, or its last cycles were.
-    """
+    """A snapshot that could not be used, or was not whole: why, as what it is kept ("": nothing was), what is lost."""
 
     reason: str
     kept_as: str
@@ -39,8 +36,7 @@ class SetAside:
 class SnapshotFile:
     """The file `snapshot.db` in `directory`, and the connection to it (None while it is not open).
 
-    `files` counts how many there were, one after the other: what stood in the last is not in this one. `identity` is
-    the id of the one that is open ("": not read yet).
+    `files` counts those that were there one after the other, `identity` is the id of the open one ("": not read yet).
     """
 
     def __init__(self, directory: Path, migrations: Sequence[str]) -> None:

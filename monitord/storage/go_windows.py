@@ -35,7 +35,6 @@ def last_go(directory: Path, since: float, until: float) -> tuple[float, float] 
 
 
 def _read(directory: Path) -> list[tuple[float, float]]:
-    """Every window in the file; none where there is no file, or none that can be read."""
     try:
         read = json.loads(read_small(directory / GO_WINDOWS, _BYTES_AT_MOST))
         return [(float(since), float(until)) for since, until in read]

@@ -34,9 +34,8 @@ class DirectoryLock:
     def acquire(self) -> None:
         """Take the lock and leave our pid beside it.
 
-        Raises:
-            DirectoryInUse: another process holds it.
-            OSError: the directory cannot be opened; monitord can go on without a lock.
+        Raises DirectoryInUse: another process holds it; OSError: the directory cannot be opened; monitord can go on
+        without a lock.
         """
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
         for _ in range(TRIES):

@@ -1,7 +1,6 @@
 """The outbox as tables: what is still to be delivered, by channel, and which channels were notified of what.
 
-A message is the same under one channel and one id, so that writing it twice is writing it once. What it says is not
-known here.
+Under one channel and one id a message is written once. What changes the tables does so in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class OutboxEntry:
 
 
 def put(connection: sqlite3.Connection, rows: Iterable[OutboxEntry]) -> None:
-    """Add messages, each once. In the caller's transaction."""
+    """Add messages, each once."""
     connection.executemany(
         "INSERT INTO outbox (channel, message_id, due, body) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (channel, message_id) DO NOTHING",
@@ -40,24 +39,21 @@ def put(connection: sqlite3.Connection, rows: Iterable[OutboxEntry]) -> None:
 
 
 def take_out(connection: sqlite3.Connection, channel: str, message_ids: Iterable[str]) -> None:
-    """Remove messages: they were delivered, or stand in another one. In the caller's transaction."""
+    """Remove messages: they were delivered, or stand in another one."""
     connection.executemany(
         "DELETE FROM outbox WHERE channel = ? AND message_id = ?", [(channel, each) for each in message_ids]
     )
 
 
 def remember_notified(connection: sqlite3.Connection, notified: NotifiedChannels) -> None:
-    """Keep which channels were notified of what. In the caller's transaction."""
-    connection.execute(
-        PUT_PART, (_NOTIFIED, json.dumps({alert_id: list(channels) for alert_id, channels in notified.items()}))
-    )
+    kept = {alert_id: list(channels) for alert_id, channels in notified.items()}
+    connection.execute(PUT_PART, (_NOTIFIED, json.dumps(kept)))
 
 
 def waiting(connection: sqlite3.Connection) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
     """All that is still to be delivered, oldest first, and which channels were notified of what.
 
-    Raises:
-        ValueError, TypeError, AttributeError: what stands there does not fit.
+    Raises ValueError, TypeError, AttributeError: what stands there does not fit.
     """
     rows = connection.execute("SELECT channel, message_id, due, body FROM outbox ORDER BY seq").fetchall()
     kept = connection.execute("SELECT body FROM state WHERE name = ?", (_NOTIFIED,)).fetchone()

@@ -1,7 +1,7 @@
 """What others may read of the snapshot while the daemon writes it: the state, the history, the edges. Writes nothing.
 
-Damage is never passed over: a report without what could not be read would be another report. Each function that is
-given a directory raises UnusableSnapshot where there is a file and it, or a part of what was asked for, cannot be read.
+Damage is never passed over: what is given a directory raises UnusableSnapshot where a part of the file that was asked
+for cannot be read.
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ class Snapshot:
     def report(self) -> Mapping[str, object] | None:
         """The last status document, JSON-ready, as `check_completed` gives it: made here, where somebody asks for it.
 
-        Raises:
-            ValueError, TypeError, KeyError, AttributeError: what is kept is of another shape.
+        Raises ValueError, TypeError, KeyError, AttributeError: what is kept is of another shape.
         """
         if isinstance(self.kept, CheckRun):
             check = self.kept
@@ -91,10 +90,7 @@ def read_snapshot(directory: Path) -> Snapshot | None:
 
 
 def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
-    """The recorded observations from `since` on (from up to an hour or so before: frames rest on one another).
-
-    Nothing comes where nothing is recorded.
-    """
+    """The recorded observations from `since` on (from up to an hour or so before: frames rest on one another)."""
     with opened(directory, "history", _WITH_FRAMES) as connection:
         if connection is None:
             return
@@ -112,31 +108,26 @@ def recorded_span(directory: Path) -> tuple[datetime, datetime] | None:
     with opened(directory, "history", _WITH_FRAMES) as connection:
         if connection is None:
             return None
-        ends = [
-            connection.execute(f"SELECT at FROM frames ORDER BY seq {order} LIMIT 1").fetchone()  # noqa: S608 - ours
-            for order in ("ASC", "DESC")
-        ]
-        if None in ends:
-            return None
-        first, last = (datetime.fromtimestamp(at, UTC) for (at,) in ends)
-        return first, last
+        ends = connection.execute(
+            "SELECT a.at, b.at FROM (SELECT at FROM frames ORDER BY seq LIMIT 1) a, "
+            "(SELECT at FROM frames ORDER BY seq DESC LIMIT 1) b"
+        ).fetchone()
+        return None if ends is None else (datetime.fromtimestamp(ends[0], UTC), datetime.fromtimestamp(ends[1], UTC))
 
 
 def read_transitions(directory: Path, since: datetime) -> list[Transition]:
-    """The recorded edges from `since` on, in order, and all earlier ones of the alerts that lived at `since`.
+    """The recorded edges, in order, of each alert that has one from `since` on or that the saved state still holds.
 
-    So whoever pairs a firing with its end finds the firing of an alert that began before: of each alert that is
-    seen from `since` on, or that the saved state still holds.
+    So whoever pairs a firing with its end finds the firing of an alert that began before.
     """
     with opened(directory, "record of alerts") as connection:
         if connection is None:
             return []
         since_text = since.astimezone(UTC).isoformat()  # as it is written: texts in UTC sort like the moments they say
-        wanted = _held_alerts(connection)
-        wanted.update(
-            alert_id
-            for (alert_id,) in connection.execute("SELECT alert_id FROM transitions WHERE at >= ?", (since_text,))
-        )
+        # Alerts that cycles since the saved state have added have their edges past it.
+        wanted = {alert["id"] for alert in _written(connection)[0].get("alerts", {}).values()}
+        late = connection.execute("SELECT alert_id FROM transitions WHERE at >= ?", (since_text,))
+        wanted.update(alert_id for (alert_id,) in late)
         rows = connection.execute("SELECT alert_id, body FROM transitions ORDER BY seq")
         return [decode(Transition, json.loads(body)) for alert_id, body in rows if alert_id in wanted]
 
@@ -153,11 +144,8 @@ def read_incidents(directory: Path, since: datetime, living: Collection[Alert] |
 def saved_state(connection: sqlite3.Connection, *, with_hour: bool = False) -> Snapshot:
     """The snapshot in an open file: the state as it was last written whole, and every cycle since judged again.
 
-    The hour that runs is that of the last cycle where it is asked for, else that of the state as it was written.
-
-    Raises:
-        UnusableSnapshot: what stands there does not fit.
-        sqlite3.Error: as SQLite has it.
+    The hour that runs is that of the last cycle where it is asked for, else that of the state as it was written. Raises
+    UnusableSnapshot: what stands there does not fit; sqlite3.Error: as SQLite has it.
     """
     try:
         parts, through = _written(connection)
@@ -175,8 +163,7 @@ def saved_state(connection: sqlite3.Connection, *, with_hour: bool = False) -> S
 def _written(connection: sqlite3.Connection) -> tuple[Mapping[str, Any], int | None]:
     """The parts of the state as they were last written, and the number of the cycle that they are of.
 
-    A monitord of before wrote each part as a text of its own in every cycle: where it was the last to write, those are
-    there (None: there is nothing to add to them), for this one removes them.
+    None: a monitord of before was the last to write; it wrote each part as a text of its own, in every cycle.
     """
     parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
     if "history" in parts or (whole := written_state(connection)) is None:
@@ -211,12 +198,3 @@ def _folded(
             frame.get("trigger", "schedule"), observation.now, frame.get("took", 0.0), fold.decision.orders
         )
     return Snapshot(fold.state, check, snapshot.hour if hour is None else hour.fields(), broken, why)
-
-
-def _held_alerts(connection: sqlite3.Connection) -> set[str]:
-    """The ids of the alerts in the saved state.
-
-    Those that cycles since then have added have their edges past that state, and are not looked for.
-    """
-    parts, _ = _written(connection)
-    return {alert["id"] for alert in parts.get("alerts", {}).values()}

@@ -1,4 +1,7 @@
-"""The hourly roll-ups in the snapshot: written once an hour, kept for 400 days, read by the day."""
+"""The hourly roll-ups in the snapshot: written once an hour, kept for 400 days, read by the day.
+
+What reads them raises UnusableSnapshot where there is a file and it cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,7 @@ _HOURS_A_DAY: Final = 24
 
 
 def put_rollups(connection: sqlite3.Connection, rows: Sequence[Rollup]) -> None:
-    """Add the rows of hours that are over, in the caller's transaction.
-
-    Of an hour that a clock set back has brought again, the row with more readings is kept.
-    """
+    """Add rows in the caller's transaction; of an hour that a clock brought again, that of more readings stays."""
     connection.executemany(
         "INSERT INTO rollup_series (name, member, last) VALUES (?, ?, ?) "
         "ON CONFLICT (name, member) DO UPDATE SET last = max(last, excluded.last)",
@@ -36,17 +36,8 @@ def put_rollups(connection: sqlite3.Connection, rows: Sequence[Rollup]) -> None:
         "gained = excluded.gained WHERE excluded.readings > readings",
         [
             (
-                row.start // HOUR,
-                row.readings,
-                _short(row.least),
-                _short(row.mean),
-                _short(row.most),
-                row.up,
-                row.down,
-                row.blind,
-                _short(row.gained),
-                row.series,
-                row.member,
+                *(row.start // HOUR, row.readings, _short(row.least), _short(row.mean), _short(row.most)),
+                *(row.up, row.down, row.blind, _short(row.gained), row.series, row.member),
             )
             for row in rows
         ],
@@ -61,13 +52,7 @@ def prune_rollups(connection: sqlite3.Connection, now: float) -> None:
 
 
 def read_rollups(directory: Path, since: datetime, until: datetime) -> list[Rollup]:
-    """What each series came to on each day (UTC) of the hours that begin from `since` on and before `until`.
-
-    Nothing where nothing is kept.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
-    """
+    """What each series came to on each day (UTC) of the hours that begin from `since` on and before `until`."""
     with opened(directory, "record by the hour", _WITH_ROLLUPS) as connection:
         if connection is None:
             return []
@@ -75,11 +60,7 @@ def read_rollups(directory: Path, since: datetime, until: datetime) -> list[Roll
 
 
 def first_hour(directory: Path) -> int | None:
-    """When the first hour that is kept begins (Unix seconds), None where none is.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read.
-    """
+    """When the first hour that is kept begins (Unix seconds), None where none is."""
     with opened(directory, "record by the hour", _WITH_ROLLUPS) as connection:
         if connection is None:
             return None

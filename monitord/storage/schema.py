@@ -104,12 +104,9 @@ def is_disk_trouble(error: Exception) -> bool:
 
 @contextmanager
 def opened(directory: Path, what: str, form: int = 1) -> Iterator[sqlite3.Connection | None]:
-    """The file in `directory`, read-only; None where there is none, or one of a form before this one.
+    """The file in `directory`, read-only; None where there is none, or one of a form before this one (0: just made).
 
-    A starting daemon has just made the one of form 0.
-
-    Raises:
-        UnusableSnapshot: there is a file and it cannot be read, or is damaged where it was read.
+    Raises UnusableSnapshot: there is a file and it cannot be read, or is damaged where it was read.
     """
     path = directory / FILE
     if not path.exists():
@@ -134,11 +131,7 @@ class SnapshotUnavailable(Exception):  # noqa: N818 - it names what cannot be do
 def left_in(directory: Path, seconds: float) -> Iterator[sqlite3.Connection]:
     """One transaction for whoever leaves something for the daemon on `directory`, on the disk at its end.
 
-    It never makes a snapshot and never changes its form: that is the daemon's. May block for so many seconds.
-
-    Raises:
-        SnapshotUnavailable: no daemon has run there yet, or one of another version.
-        sqlite3.Error: the file cannot be written.
+    It never makes a snapshot and never changes its form: SnapshotUnavailable where no daemon of this version has run.
     """
     path = directory / FILE
     if not path.exists():
@@ -168,14 +161,10 @@ TRANSITIONS_AT_MOST: Final = 100_000
 
 
 def prune(connection: sqlite3.Connection, now: float) -> None:
-    """Drop history past its age or size as of `now` (Unix seconds), up to a whole frame so that the rest still stands.
-
-    Old transitions too. In the caller's transaction.
-    """
+    """Drop old transitions and, up to a whole frame, history past its age or size as of `now` (Unix seconds)."""
     before = now - KEEP_HISTORY.total_seconds()
     connection.execute(
-        "DELETE FROM frames WHERE seq < (SELECT max(seq) FROM frames WHERE whole AND at <= ?)",
-        (before,),
+        "DELETE FROM frames WHERE seq < (SELECT max(seq) FROM frames WHERE whole AND at <= ?)", (before,)
     )
     (held,) = connection.execute("SELECT coalesce(sum(length(body)), 0) FROM frames").fetchone()
     if held > HISTORY_BYTES_AT_MOST:

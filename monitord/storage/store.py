@@ -27,20 +27,13 @@ from monitord.core.orders import StandingOrders
 from monitord.core.recording import Frame, Recorder
 from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, RetentionClock, newest_lived
 from monitord.core.series import Rollup
-from monitord.storage.commands import WaitingCommand, strike
-from monitord.storage.commands import waiting as waiting_commands
 from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
 from monitord.storage.file import SetAside, SnapshotFile
+from monitord.storage.inbox import WaitingCommand, strike
+from monitord.storage.inbox import waiting as waiting_commands
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry, put, remember_notified, take_out, waiting
-from monitord.storage.reader import (
-    CHECK_PART,
-    HOUR_PART,
-    ORDERS_PART,
-    CheckRun,
-    Snapshot,
-    saved_state,
-)
+from monitord.storage.reader import CHECK_PART, HOUR_PART, ORDERS_PART, CheckRun, Snapshot, saved_state
 from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
 from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, PUT_PART, UnusableSnapshot, is_disk_trouble, prune
 from monitord.threads import WorkerThread
@@ -68,12 +61,10 @@ _EXAMINED_AT_START_BYTES: Final = 32 * 1024 * 1024
 class CycleRecord:
     """What one cycle leaves behind.
 
-    `queued` is what is now to be sent, and `told` who has been notified of what (None: as it was).
-    `heard_through` is the number of the last command that the state has in it. `hour` gives the hour that runs, as JSON
-    has it, and `rollups` are those that are over.
-
-    `before` and `orders` are what the observation was judged by: where they are given and nothing was told (`told_of`),
-    the state need not be written, as it can be had again from both. Without them it is.
+    `queued` is now to be sent; `told`: who has been notified of what (None: as it was); `heard_through`: the number of
+    the last command that is in the state; `hour` gives the hour that runs as JSON has it, `rollups` are those that are
+    over. `before` and `orders` are what the observation was judged by: where they are given and nothing was told
+    (`told_of`), the state need not be written, as it can be had again from both.
     """
 
     state: State
@@ -91,10 +82,7 @@ class CycleRecord:
 
 
 class Store:
-    """The one writer of `snapshot.db` in `directory`. Every call has a deadline in seconds.
-
-    `problem` is None while saving works, else the sentence that says why it does not.
-    """
+    """The one writer of `snapshot.db`; each call has a deadline in seconds. `problem`: why saving fails, or None."""
 
     def __init__(
         self, directory: Path, *, migrations: Sequence[str] = MIGRATIONS, lived: Callable[[], float] = lived_seconds
@@ -134,10 +122,7 @@ class Store:
         return self._file.files
 
     async def load(self, timeout: float) -> tuple[Snapshot, SetAside | None]:
-        """The last snapshot, or an empty one where there is none or it had to be put aside (which is logged).
-
-        Never raises for what is wrong with the file or the disk: `problem` then says it, and monitoring goes on.
-        """
+        """The last snapshot, or an empty one where there is none or it was put aside. `problem` says what is wrong."""
         try:
             snapshot, aside = await self._worker.run(self._load, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being read, monitoring goes on without it
@@ -147,25 +132,16 @@ class Store:
         return snapshot, aside
 
     async def hear(self, timeout: float) -> WaitingCommand:
-        """What operators have asked and no state that was given to `save` has in it; nothing where it cannot be read.
-
-        Commands that stay unread are read later: whether the file works, saving shows.
-        """
+        """What operators have asked and no state given to `save` has in it; what cannot be read is read later."""
         try:
             return await self._worker.run(self._hear, timeout=timeout)
         except Exception:  # noqa: BLE001 - see above
             return WaitingCommand(through=self._heard_through)
 
     async def save(self, record: CycleRecord, timeout: float) -> SetAside | None:
-        """Save a cycle, whole or not at all. `problem` is whether it worked.
-
-        Edges that could not be saved are saved with the next cycle, and so are hours that are over: without its end an
-        alert would seem to go on.
-        """
+        """Save a cycle, whole or not at all; edges and hours that are over and could not be saved go with the next."""
         record = replace(
-            record,
-            transitions=(*self._unsaved, *record.transitions),
-            rollups=(*self._unsaved_rollups, *record.rollups),
+            record, transitions=(*self._unsaved, *record.transitions), rollups=(*self._unsaved_rollups, *record.rollups)
         )
         self._heard_through = record.heard_through  # also if this fails: the state goes on in memory
         hour = record.hour() if record.hour is not None and self._is_state_due(record) else None
@@ -203,7 +179,7 @@ class Store:
         with suppress(Exception):  # an examination that cannot be made is made again: the disk has its own alert
             self._damage = await self._examining.run(damage, self.path, timeout=EXAMINE_TIMEOUT_SECONDS)
 
-    # The outbox between cycles. Raises whatever keeps it from being read or written: who asks has its own way on.
+    # The outbox between cycles. Raises whatever keeps it from being read or written.
 
     async def waiting(self, timeout: float) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
         """All that is still to be delivered, oldest first, and which channels were notified of what."""
@@ -213,19 +189,16 @@ class Store:
         """Add messages that no cycle brings."""
         await self._worker.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
 
-    async def delivered(self, channel: str, message_ids: Sequence[str], timeout: float) -> None:
-        await self._worker.run(
-            self._on_outbox, lambda connection: take_out(connection, channel, message_ids), timeout=timeout
-        )
+    async def delivered(
+        self, channel: str, message_ids: Sequence[str], timeout: float, into: OutboxEntry | None = None
+    ) -> None:
+        """These are not to be sent any more; `into` is the message in their place: all of it or nothing."""
 
-    async def merge(self, channel: str, message_ids: Sequence[str], into: OutboxEntry, timeout: float) -> None:
-        """Put one message in the place of several: all of it or nothing."""
-
-        def replace_with(connection: sqlite3.Connection) -> None:
+        def take(connection: sqlite3.Connection) -> None:
             take_out(connection, channel, message_ids)
-            put(connection, (into,))
+            put(connection, () if into is None else (into,))
 
-        await self._worker.run(self._on_outbox, replace_with, timeout=timeout)
+        await self._worker.run(self._on_outbox, take, timeout=timeout)
 
     async def close(self, timeout: float) -> None:
         """Write the state where only cycles were since, and let go of the file. May be called again."""
@@ -260,13 +233,11 @@ class Store:
             aside = self._begun(self._file.put_aside(broken, "what stood in it"))
         elif snapshot.broken is not None:
             wal = wal or SetAside(snapshot.why, "", "")
-            self._cut(snapshot.broken)
+            # It cannot be read, and those after it say what differs from it.
+            cut = snapshot.broken
+            self._file.in_transaction(lambda found: found.execute("DELETE FROM frames WHERE seq >= ?", (cut,)))
         self._loaded = True
         return self._completed(snapshot, copy, aside or wal, unusable=aside is not None)
-
-    def _cut(self, seq: int) -> None:
-        """Delete the cycles from this one on: it cannot be read, and those after it say what differs from it."""
-        self._file.in_transaction(lambda connection: connection.execute("DELETE FROM frames WHERE seq >= ?", (seq,)))
 
     def _finish(self, last: CycleRecord | None, hour: Mapping[str, object] | None) -> None:
         """Write the state of the last saved cycle where it is not written, and let go of the file."""
@@ -344,9 +315,8 @@ class Store:
 
     def _on_outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._file.connection is None or self._file.replaced():
-            raise UnusableSnapshot(
-                "the snapshot is not open"
-            )  # the next cycle opens it, and saves what is then to be sent
+            # The next cycle opens it, and saves what is then to be sent.
+            raise UnusableSnapshot("the snapshot is not open")
         return self._file.in_transaction(work)
 
     def _write(self, record: CycleRecord, hour: Mapping[str, object] | None) -> None:
@@ -401,7 +371,8 @@ class Store:
             return
         # An hour that was not given is written as soon as it is.
         self._until_state = 0 if hour is None and record.hour is not None else SAVES_PER_STATE - 1
-        self._given = record.orders if self._can_be_had_again(record.orders) else None
+        is_exact = record.orders is not None and self._as_json("given", record.orders)[1]
+        self._given = record.orders if is_exact else None
         if self._until_copied <= 0 or record.told_of:
             self._until_copied = SAVES_PER_COPY
             # What is in the log since long would go with it; nobody is waited for.
@@ -416,16 +387,14 @@ class Store:
         check = record.check
         head = _json({"trigger": check.trigger, "at": check.at, "duration_ms": check.duration_ms})
         texts = {
-            "state": "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in parts.items()) + "}",
+            "state": _object(parts),
             CHECK_PART: f'{head[:-1]},"orders":{self._as_json("check", check.orders)[0]}}}',
         }
         if hour is not None:
             texts[HOUR_PART] = _json(hour)
         if record.orders is not None and record.orders != check.orders:
             texts[ORDERS_PART] = self._as_json("given", record.orders)[0]
-        return zlib.compress(
-            ("{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}").encode(), _COMPRESSION
-        )
+        return zlib.compress(_object(texts).encode(), _COMPRESSION)
 
     def _as_json(self, which: str, orders: StandingOrders) -> tuple[str, bool]:
         """Orders as JSON, and whether the same come back from it. They are nearly always those of the last time."""
@@ -439,17 +408,10 @@ class Store:
             known = self._written_orders[which] = (orders, text, is_exact)
         return known[1], known[2]
 
-    def _can_be_had_again(self, orders: StandingOrders | None) -> bool:
-        return orders is not None and self._as_json("given", orders)[1]
-
     def _verified(self, connection: sqlite3.Connection, wall: float) -> float:
         if self._clock is None:
-            recorded = newest_lived(
-                (at for (at,) in connection.execute("SELECT at FROM frames")),
-                TRUSTED_AFTER_SECONDS,
-                TRUSTED_AFTER_SECONDS,
-            )
-            self._clock = RetentionClock(recorded)
+            frames = (at for (at,) in connection.execute("SELECT at FROM frames"))
+            self._clock = RetentionClock(newest_lived(frames, TRUSTED_AFTER_SECONDS, TRUSTED_AFTER_SECONDS))
         return self._clock.verified(wall, self._lived())
 
 
@@ -457,6 +419,11 @@ def _put_whole(connection: sqlite3.Connection, body: bytes, seq: int) -> None:
     """The state as of the cycle with this number, in the place of whatever form of it there was."""
     connection.execute("INSERT OR REPLACE INTO whole_state (one, seq, body) VALUES (1, ?, ?)", (seq, body))
     connection.executemany("DELETE FROM state WHERE name = ?", [(name,) for name in _OF_BEFORE])
+
+
+def _object(texts: Mapping[str, str]) -> str:
+    """A JSON object of values that are JSON texts already."""
+    return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in texts.items()) + "}"
 
 
 def _moment(at: float | None) -> str:

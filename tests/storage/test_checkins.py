@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.storage.checkins import JobReports, keep, read_reports
+from monitord.storage.inbox import JobReports, keep, read_reports
 from monitord.storage.schema import FILE, MIGRATIONS, SnapshotUnavailable
 from monitord.storage.store import Store
 
@@ -55,7 +55,7 @@ def test_a_report_before_the_first_cycle_or_to_another_version_is_not_kept_and_s
 
 def test_what_was_kept_outlives_a_kill_at_that_moment(directory: Path) -> None:
     dies = (
-        "import os, signal, sys; from pathlib import Path; from monitord.storage.checkins import keep\n"
+        "import os, signal, sys; from pathlib import Path; from monitord.storage.inbox import keep\n"
         "keep(Path(sys.argv[1]), 'backup', 'failure', 1000.0, 7); os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run([sys.executable, "-c", dies, str(directory)], check=False, timeout=30, env=os.environ)

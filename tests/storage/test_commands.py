@@ -15,7 +15,7 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Command, Observation, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.recording import Recorder, replay
-from monitord.storage.commands import MOST_WAITING, ask, read_waiting
+from monitord.storage.inbox import MOST_WAITING, ask, read_waiting
 from monitord.storage.reader import CheckRun, read_history, read_snapshot
 from monitord.storage.schema import FILE, MIGRATIONS, SnapshotUnavailable
 from monitord.storage.store import CycleRecord, Store

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from monitord.storage.checkins import JobReports, read_reports
+from monitord.storage.inbox import JobReports, read_reports
 from monitord.storage.schema import FILE
 
 from .made import TOKEN, Source, client, night, recorded

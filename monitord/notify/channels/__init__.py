@@ -26,10 +26,8 @@ _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by this
 def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ...]:
     """Every channel that is configured, the heartbeat aside. Nothing is connected yet.
 
-    `remembers`: what a service opens is remembered in the state directory, so that a later message can close it.
-
-    Raises:
-        SettingsError: what one of them needs is not installed, or the webhook's secret is no secret.
+    `remembers`: what a service opens is remembered in the state directory, so that a later message can close it. Raises
+    SettingsError: what one of them needs is not installed, or the webhook's secret is no secret.
     """
     notify, found = settings.notify, list[Channel]()
     least = notify.severity_by_channel

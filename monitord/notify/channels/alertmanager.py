@@ -49,8 +49,7 @@ class Alertmanager:
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """POST them together, as they are at `now`. A verdict is no alert, and is left out.
 
-        Raises:
-            SendError: they were not accepted.
+        Raises SendError: they were not accepted.
         """
         alerts = [alert for message in messages for alert in self.alerts(message, now)]
         if alerts:

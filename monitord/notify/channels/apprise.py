@@ -59,18 +59,15 @@ class Apprise:
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """Sends them in one child; where there are several, those before one that fails are sent again.
 
-        Raises:
-            SendError: they were not accepted.
+        Raises SendError: they were not accepted.
         """
         await self._ask({"notes": [note(message, now) for message in messages]})
 
     async def closes(self) -> bool:
         """Whether what a message opens there is closed by that of the alert's end.
 
-        A service that opens incidents receives acknowledgements too from then on, and silences.
-
-        Raises:
-            SendError: it is not known.
+        A service that opens incidents receives acknowledgements too from then on, and silences. Raises SendError: it is
+        not known.
         """
         answer = await self._ask({"describe": True})
         if answer.get("incidents") is True and answer.get("closes") is True:

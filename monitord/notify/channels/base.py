@@ -91,8 +91,7 @@ class Channel(Protocol):
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """Hand these over, all of them or none; `now` is for their age. The caller holds the deadline.
 
-        Raises:
-            SendError: they were not accepted.
+        Raises SendError: they were not accepted.
         """
 
     async def close(self) -> None: ...

@@ -118,10 +118,7 @@ class Heartbeat:
     async def check(self, sentence: str) -> None:
         """Leave a line in the check's log. It counts neither as a success nor as a failure there.
 
-        A plain push address has no such thing: it gets its GET.
-
-        Raises:
-            SendError: it was not accepted.
+        A plain push address has no such thing: it gets its GET. Raises SendError: it was not accepted.
         """
         await self._post(_Ping("/log", str(uuid.uuid4()), sentence))
 

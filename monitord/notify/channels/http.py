@@ -72,18 +72,13 @@ class HttpClient:
         )
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-        """Send it once; a status of 2xx means that it was accepted.
-
-        Raises:
-            SendError: it was not, or nobody knows.
-        """
+        """Send it once; a status of 2xx means that it was accepted. Raises SendError: it was not, or nobody knows."""
         await self._request("POST", url, content, headers)
 
     async def get(self, url: str) -> None:
         """Ask for exactly this address once; a status of 2xx means that it was accepted.
 
-        Raises:
-            SendError: it was not, or nobody knows.
+        Raises SendError: it was not, or nobody knows.
         """
         await self._request("GET", url, None, {})
 

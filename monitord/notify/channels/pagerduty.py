@@ -51,13 +51,7 @@ class PagerDuty:
     name = "pagerduty"
 
     def __init__(
-        self,
-        key: str,
-        instance: str,
-        fleet: str = "",
-        url: str = ENDPOINT,
-        page: str = "",
-        least: Severity = "warning",
+        self, key: str, instance: str, fleet: str = "", url: str = ENDPOINT, page: str = "", least: Severity = "warning"
     ) -> None:
         self.policy = DeliveryPolicy(
             least=least,
@@ -75,8 +69,7 @@ class PagerDuty:
     async def send(self, messages: Sequence[Message], now: datetime) -> None:  # noqa: ARG002 - the interface hands it in; an event has its own time
         """POST an event for each. PagerDuty knows by the key those that it had before one failed.
 
-        Raises:
-            SendError: one was not accepted; `final` where it never will be.
+        Raises SendError: one was not accepted; `final` where it never will be.
         """
         for event in (event for message in messages for event in self.events(message)):
             try:

@@ -53,8 +53,7 @@ class Webhook:
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """POST them one after another; the receiver knows by their ids those that it had before one failed.
 
-        Raises:
-            SendError: one was not accepted.
+        Raises SendError: one was not accepted.
         """
         for message in messages:
             body = json_body(event(message, now, self._instance, self._fleet))
@@ -112,8 +111,7 @@ def _data(message: Message, now: datetime) -> dict[str, object]:
 def signing_key(secret: str) -> bytes:
     """The key of a secret: what `whsec_` stands before is base64, and everything else is its own bytes.
 
-    Raises:
-        ValueError: it begins with `whsec_` and the rest is not base64. Its text is not in the message.
+    Raises ValueError: it begins with `whsec_` and the rest is not base64. Its text is not in the message.
     """
     encoded = secret.removeprefix("whsec_")
     if encoded == secret:

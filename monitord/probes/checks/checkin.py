@@ -11,7 +11,7 @@ from monitord.core.history import checkins
 from monitord.core.model import sample
 from monitord.failures import FailureError
 from monitord.probes.checks.base import CheckResult, result
-from monitord.storage.checkins import JobReports, read_reports
+from monitord.storage.inbox import JobReports, read_reports
 from monitord.storage.schema import UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
 

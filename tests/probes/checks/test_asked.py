@@ -25,7 +25,7 @@ from monitord.probes.checks.checkin import Reports
 from monitord.reporting.metric_families import Facts
 from monitord.reporting.metrics import exposition
 from monitord.reporting.nagios import nagios
-from monitord.storage.checkins import keep
+from monitord.storage.inbox import keep
 from monitord.storage.schema import FILE
 from monitord.storage.store import Store
 
