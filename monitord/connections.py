@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -16,13 +15,11 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from monitord.core.model import Kind
-from monitord.failures import FailureError, causes, classify
+from monitord.failures import FailureError, causes, classify, told
 
 PORTS: Final = {"http": 80, "https": 443}
 # What stands in a path or a query as it is; `%` too, since what is encoded stays so.
 _AS_IT_IS: Final = "/%:@!$&'()*+,;=~-._?"
-# What says more than the error above it.
-_TELLING = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
 # What says nothing of the other side.
 _OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
@@ -57,7 +54,7 @@ class Target:
 
     @property
     def place(self) -> str:
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return place_of(self.host, self.port)
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -69,11 +66,13 @@ class Target:
         return self.place if self.port != PORTS[self.scheme] else self.place.rpartition(":")[0]
 
 
-def target_of(url: str, headers: Mapping[str, str]) -> Target:
-    """An address taken apart, with these headers; what stands before its host is a login.
+def place_of(host: str, port: int) -> str:
+    """An address as it is written, an IPv6 one in brackets."""
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
 
-    Raises ValueError, KeyError: it is no address of HTTP.
-    """
+
+def target_of(url: str, headers: Mapping[str, str]) -> Target:
+    """An address taken apart, with these headers; before its host stands a login. ValueError, KeyError: it is none."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
@@ -93,10 +92,7 @@ def trust() -> ssl.SSLContext:
 
 
 def trust_in(ca_file: Path) -> ssl.SSLContext:
-    """The certificates of this file in place of the system's; read again when it was changed.
-
-    Raises FailureError: it cannot be read, so that nobody can be trusted.
-    """
+    """The certificates of this file in place of the system's, read again when it was changed, or FailureError."""
     try:
         return _trust_in(ca_file, ca_file.stat().st_mtime_ns)
     except OSError as error:  # ssl.SSLError is one
@@ -154,10 +150,8 @@ def explained(error: BaseException) -> EndpointProblemError:
     chain = list(causes(error))
     if any(isinstance(cause, OSError) and cause.errno in _OWN for cause in chain):
         raise FailureError("internal", "monitord has no file or socket left to ask with") from None
-    telling = [cause for cause in chain if isinstance(cause, _TELLING)]
-    for cause in (*telling, *chain):
-        if (known := classify(cause)) is not None:
-            return EndpointProblemError(*known)
+    if (known := told(error) or next(filter(None, map(classify, chain)), None)) is not None:
+        return EndpointProblemError(*known)
     if isinstance(error, ConnectionError | EOFError):
         return EndpointProblemError("protocol", "closed the connection without an answer")
     if isinstance(error, OSError):

@@ -23,7 +23,7 @@ class FailureError(Exception):
         self.full = full
 
 
-Phrases = Mapping[type[OSError], tuple[Kind, str]]
+Phrases = Mapping[type[Exception], tuple[Kind, str]]
 
 # The first that fits. `{detail}` is what TLS reports, `{reason}` the same in small words.
 PHRASES: Final[Phrases] = {
@@ -43,6 +43,13 @@ def classify(error: BaseException, phrases: Phrases = PHRASES) -> tuple[Kind, st
         if isinstance(error, error_type):
             return kind, phrase.replace("{detail}", _detail(error)).replace("{reason}", _reason(error))
     return None
+
+
+def told(error: BaseException) -> tuple[Kind, str] | None:
+    """As `classify`, of the cause that says more than the error above it; None where there is none."""
+    telling = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
+    found = (classify(cause) for cause in causes(error) if isinstance(cause, telling))
+    return next(filter(None, found), None)
 
 
 def causes(error: BaseException | None, depth: int = 16) -> Iterator[BaseException]:

@@ -66,14 +66,10 @@ class DeliveryWorker:
 
     @property
     def waiting(self) -> tuple[PlannedMessage, ...]:
-        """What has not been accepted yet, in order."""
         return tuple(self._queue.values())
 
     def oldest_age(self, now: float) -> float | None:
-        """For how many seconds the oldest of what is due has waited at `now` (Unix seconds); None: nothing is.
-
-        What the quiet hours hold back is not due yet.
-        """
+        """For how many seconds the oldest of what is due has waited at `now` (Unix seconds); None: nothing is."""
         owed = [max(each.due, each.message.at.timestamp()) for each in self._queue.values() if each.is_due(now)]
         return max(0.0, now - min(owed)) if owed else None
 
@@ -95,12 +91,8 @@ class DeliveryWorker:
         kept = humanize.plural(len(self._queue), "message")
         oldest = min((each.message.at for each in self._queue.values()), default=None)
         since = "" if oldest is None else f", the oldest of {humanize.clock(oldest.replace(microsecond=0).timestamp())}"
-        name = self.channel.name
-        return Unmeasured(
-            CHANNEL_PART + name,
-            self._error.kind,
-            f"delivery to {name} fails: {self._error.error} ({kept} waiting{since})",
-        )
+        what = f"delivery to {self.channel.name} fails: {self._error.error} ({kept} waiting{since})"
+        return Unmeasured(CHANNEL_PART + self.channel.name, self._error.kind, what)
 
     def start(self) -> None:
         if self._task is None:
@@ -135,10 +127,7 @@ class DeliveryWorker:
             self._wake.set()
 
     async def close(self, timeout: float) -> None:
-        """Stop, once what is on its way has arrived or half the time is up. What was not accepted stays in the outbox.
-
-        Cut off in between, a message that has arrived would be sent once more by the next run.
-        """
+        """Stop, once what is on its way has arrived (else the next run sends it once more) or half the time is up."""
         task, self._task = self._task, None
         if task is not None:
             self._closing = True
@@ -164,7 +153,7 @@ class DeliveryWorker:
             self._wake.clear()
         pause = self._retry_at - loop.time()
         messages = await self._next() if pause <= 0 else ()
-        again = not messages and pause <= 0 and self._is_due_again(loop.time())
+        again = not messages and pause <= 0 and self._until_again() <= 0
         if messages or again:
             await self._send(messages or self._firing, again=again)
             return
@@ -176,15 +165,14 @@ class DeliveryWorker:
 
     def _until_due(self) -> float:
         now = datetime.now(UTC).timestamp()
-        waits = [each.due - now for each in self._queue.values()]
-        every = self.channel.policy.resend_every
-        if self._firing and every is not None:
-            waits.append(self._resent_at + every - asyncio.get_running_loop().time())
-        return max(0.05, min(waits, default=_LOOK_SECONDS))
+        return max(0.05, min((self._until_again(), *(each.due - now for each in self._queue.values()))))
 
-    def _is_due_again(self, now: float) -> bool:
+    def _until_again(self) -> float:
+        """Seconds until what fires is to be sent again; infinitely many where it is not."""
         every = self.channel.policy.resend_every
-        return bool(self._firing) and every is not None and now - self._resent_at >= every
+        if not self._firing or every is None:
+            return float("inf")
+        return self._resent_at + every - asyncio.get_running_loop().time()
 
     async def _next(self) -> Sequence[Message]:
         """What to send now: one message, a digest of many, or all of them where the channel takes many."""
@@ -237,7 +225,8 @@ class DeliveryWorker:
                 return
             self.sent += len(messages)
             for message in messages:
-                self._log_sent(message, attempt)
+                text = f"{self.channel.name} accepted: {message.title}"
+                self._log.emit("notification_sent", "info", text, **self._about(message, attempt))
             await self._taken_out(messages)
 
     async def _taken_out(self, messages: Sequence[Message]) -> None:
@@ -266,25 +255,10 @@ class DeliveryWorker:
         self._retry_at = now + delay
         # The first time, whenever it fails in another way, and ever more seldom.
         if before is None or before.error != error.error or self._tries & (self._tries - 1) == 0 or error.final:
-            self._log_failed(messages[0], error)
-
-    def _log_sent(self, message: Message, attempt: int) -> None:
-        self._log.emit(
-            "notification_sent",
-            "info",
-            f"{self.channel.name} accepted: {message.title}",
-            **self._about(message, attempt),
-        )
-
-    def _log_failed(self, message: Message, error: SendError) -> None:
-        self._log.emit(
-            "notification_failed",
-            "warning",
-            f"Delivery to {self.channel.name} failed: {error.error}. It is {'not ' if error.final else ''}tried again.",
-            **self._about(message, self._tries),
-            kind=error.kind,
-            error=error.error,
-        )
+            again = f"It is {'not ' if error.final else ''}tried again."
+            text = f"Delivery to {self.channel.name} failed: {error.error}. {again}"
+            about = self._about(messages[0], self._tries)
+            self._log.emit("notification_failed", "warning", text, **about, kind=error.kind, error=error.error)
 
     def _about(self, message: Message, attempt: int) -> dict[str, object]:
         return {

@@ -19,8 +19,7 @@ TITLE_AT_MOST: Final = 160
 def digest(messages: Sequence[Message], place: str, why: str, link: str = "") -> Message:
     """One message that stands for these, oldest first; a digest among them is taken apart again.
 
-    `why` is half a sentence: what kept them back; `link` is where all of them are. Its id is theirs, together: made
-    again of the same, it is the same.
+    `why` is half a sentence: what kept them back; `link` is where all of them are. Its id is made of theirs.
     """
     parts = sorted((part for message in messages for part in message.parts or (message,)), key=lambda part: part.at)
     fired = {part.alert_id for part in parts if part.kind == "firing"}

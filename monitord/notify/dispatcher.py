@@ -17,8 +17,8 @@ from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 if TYPE_CHECKING:
     from monitord.notify.channels.heartbeat import Heartbeat
 
+# Receives a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises.
 Publish = Callable[[Decision, str, float], None]
-"""Receives a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
 
 
 class Dispatcher:
@@ -56,10 +56,7 @@ class Dispatcher:
             return
         if not problem and not self.outbox.works:
             problem = "no channel delivers: " + "; ".join(gap.error for gap in self.outbox.troubles())
-        seen = ""
-        if decision is not None:
-            report = decision.report
-            seen = f"{report.status.upper()}: {verdict(report)}"
+        seen = "" if decision is None else f"{decision.report.status.upper()}: {verdict(decision.report)}"
         self.heartbeat.end(not problem, problem or seen)
 
     async def verdict(self, report: Report) -> None:
@@ -70,8 +67,8 @@ class Dispatcher:
         self.log.aside(aside)
 
     def troubles(self) -> list[Unmeasured]:
-        heartbeat = self.heartbeat.trouble if self.heartbeat is not None else None
-        return [*self.log.troubles(), *self.outbox.troubles(), *([heartbeat] if heartbeat is not None else [])]
+        heartbeat = None if self.heartbeat is None else self.heartbeat.trouble
+        return [*self.log.troubles(), *self.outbox.troubles(), *filter(None, (heartbeat,))]
 
     async def close(self, timeout: float) -> None:
         """Stop all deliveries but the log."""

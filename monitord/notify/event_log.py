@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 from monitord.core.alerting.silences import CommandOutcome
 from monitord.core.engine import Decision, ProbeEdge
 from monitord.core.humanize import duration, timestamp
-from monitord.core.model import Action, Alert, ServiceEvent, Silence, Transition, Unmeasured
+from monitord.core.model import Action, ServiceEvent, Silence, Transition, Unmeasured
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
 from monitord.core.status import verdict
@@ -27,14 +28,10 @@ class EventLog:
 
     def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """One line per edge and event; the full check when somebody asked, else the same for debugging."""
-        if decision.gap:
-            began = decision.at - timedelta(seconds=decision.gap)
-            self._log.emit(
-                "monitoring_gap",
-                "warning",
-                f"monitord itself did not run for {duration(decision.gap)}: it was stopped, suspended or starved.",
-                **{"from": began, "to": decision.at, "seconds": round(decision.gap, 1)},
-            )
+        if gap := decision.gap:
+            message = f"monitord itself did not run for {duration(gap)}: it was stopped, suspended or starved."
+            about = {"from": decision.at - timedelta(seconds=gap), "to": decision.at, "seconds": round(gap, 1)}
+            self._log.emit("monitoring_gap", "warning", message, **about)
         for note in decision.notes:
             self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
         faults = decision.internal_faults
@@ -59,14 +56,9 @@ class EventLog:
     def aside(self, aside: SetAside) -> None:
         """The snapshot was damaged: it was put aside and a new one begun, or its last cycles are gone."""
         kept = f" it is kept as {aside.kept_as};" if aside.kept_as else ""
-        self._log.emit(
-            "snapshot_set_aside",
-            "warning",
-            f"The snapshot was damaged ({aside.reason});{kept} lost: {aside.lost}.",
-            reason=aside.reason,
-            kept_as=aside.kept_as or None,
-            lost=aside.lost,
-        )
+        message = f"The snapshot was damaged ({aside.reason});{kept} lost: {aside.lost}."
+        about = {"reason": aside.reason, "kept_as": aside.kept_as or None, "lost": aside.lost}
+        self._log.emit("snapshot_set_aside", "warning", message, **about)
 
     def verdict(self, report: Report) -> None:
         """The verdict of the report, as its schedule asks for it."""
@@ -75,14 +67,8 @@ class EventLog:
 
     def troubles(self) -> list[Unmeasured]:
         """The log outputs that fail now: nobody reads stdout, or its files cannot be written."""
-        return [
-            Unmeasured(
-                f"log {trouble.sink}",
-                "internal",
-                f"its log to {trouble.sink} fails: {trouble.error} ({trouble.lost} lost)",
-            )
-            for trouble in self._log.trouble
-        ]
+        said = "its log to {0.sink} fails: {0.error} ({0.lost} lost)"
+        return [Unmeasured(f"log {each.sink}", "internal", said.format(each)) for each in self._log.trouble]
 
     def _check(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         event: str = "check_completed" if trigger else "cycle_completed"
@@ -90,17 +76,11 @@ class EventLog:
         if not self._log.says(level):  # the document is made for nobody
             return
         report = decision.report
-        fields = report.as_fields()
-        status = fields.pop("status")
-        self._log.emit(
-            event,
-            level,
-            f"{status.upper()}: {verdict(report)}",
-            **({"trigger": trigger} if trigger else {}),
-            status=status,
-            duration_ms=round(duration_ms, 3),
-            **fields,
-        )
+        document = report.as_fields()
+        status = document.pop("status")
+        head: dict[str, object] = {"trigger": trigger} if trigger else {}
+        head |= {"status": status, "duration_ms": round(duration_ms, 3)}
+        self._log.emit(event, level, f"{status.upper()}: {verdict(report)}", **head, **document)
 
     def _off_by_default(self, orders: StandingOrders) -> None:
         """What is off because it is not named and there is none: logged once, when it is found out."""
@@ -124,16 +104,10 @@ class EventLog:
 
     def service_event(self, event: ServiceEvent) -> None:
         """Something happened to a service: as a cycle has seen it, or as PM2's bus reports it."""
-        self._log.emit(
-            "service_event",
-            "info",
-            f"{event.service} {event.change}: {event.detail}.",
-            service=event.service,
-            change=event.change,
-            by=event.by,
-            detail=event.detail,
-            at=None if event.at is None else datetime.fromtimestamp(event.at, UTC),
-        )
+        about = {name: getattr(event, name) for name in ("service", "change", "by", "detail")}
+        at = None if event.at is None else datetime.fromtimestamp(event.at, UTC)
+        message = f"{event.service} {event.change}: {event.detail}."
+        self._log.emit("service_event", "info", message, **about, at=at)
 
     def _transition(self, transition: Transition) -> None:
         level: Level = "info"
@@ -142,56 +116,28 @@ class EventLog:
         self._log.emit(f"alert_{transition.edge}", level, edge_sentence(transition), **edge_fields(transition))
 
     def _action(self, action: Action) -> None:
-        self._log.emit(
-            "action_recommended",
-            "warning",
-            action_sentence(action),
-            action=action.action,
-            target=action.target,
-            reason=action.reason,
-            confirmations=action.confirmations,
-            blocking=action.blocking or None,
-            alert_id=action.alert_id,
-            rule=action.rule,
-            incident_id=action.incident_id,
-            look_at=list(action.look_at),
-            escalation=action.escalation,
-        )
+        found = {field.name: getattr(action, field.name) for field in fields(action)}
+        found |= {"blocking": action.blocking or None, "look_at": list(action.look_at)}
+        self._log.emit("action_recommended", "warning", action_sentence(action), **found)
 
 
 def log_commands(log: JsonLog, outcome: CommandOutcome) -> None:
-    if outcome.kind == "silence_added" and outcome.silence is not None:
-        _added(log, outcome.silence)
-    elif outcome.kind == "silence_ended" and outcome.silence is not None:
-        silence = outcome.silence
+    silence, alert = outcome.silence, outcome.alert
+    if outcome.kind == "silence_added" and silence is not None:
+        when = f"at every {silence.every}" if silence.until is None else f"until {timestamp(silence.until)}"
+        message = f"{silence.subject} is silenced {when}: it is watched, and pages nobody."
+        log.emit("silence_added", "info", message, **_fields(silence), reason=silence.reason or None)
+    elif outcome.kind == "silence_ended" and silence is not None:
         how = "is over" if outcome.reason == "expired" else "was removed"
         message = f"The silence {silence.id} over {silence.subject} {how}."
         log.emit("silence_ended", "info", message, **_fields(silence), reason=outcome.reason)
-    elif outcome.kind == "alert_acknowledged" and outcome.alert is not None:
-        _acknowledged(log, outcome.alert)
+    elif outcome.kind == "alert_acknowledged" and alert is not None:
+        message = f"{alert.rule} of {alert.subject} is known of: it fires on, without reminders."
+        about = {name: getattr(alert, name) for name in ("rule", "subject", "severity", "acked_at")}
+        log.emit("alert_acknowledged", "info", message, alert_id=alert.id, **about)
     elif outcome.kind == "subject_forgotten":
         message = f"Forgotten on purpose: {' '.join(outcome.forgotten)}"
         log.emit("subject_forgotten", "info", message, subject=outcome.subject)
-
-
-def _added(log: JsonLog, silence: Silence) -> None:
-    when = f"at every {silence.every}" if silence.until is None else f"until {timestamp(silence.until)}"
-    message = f"{silence.subject} is silenced {when}: it is watched, and pages nobody."
-    log.emit("silence_added", "info", message, **_fields(silence), reason=silence.reason or None)
-
-
-def _acknowledged(log: JsonLog, alert: Alert) -> None:
-    message = f"{alert.rule} of {alert.subject} is known of: it fires on, without reminders."
-    log.emit(
-        "alert_acknowledged",
-        "info",
-        message,
-        alert_id=alert.id,
-        rule=alert.rule,
-        subject=alert.subject,
-        severity=alert.severity,
-        acked_at=alert.acked_at,
-    )
 
 
 def _fields(silence: Silence) -> dict[str, object]:

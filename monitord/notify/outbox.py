@@ -1,7 +1,4 @@
-"""The outbox: what is to be sent is kept in the snapshot before it is sent, and until it was accepted.
-
-At least once, under one id: a kill between sending and noting it sends the same again, and loses nothing.
-"""
+"""The outbox: what is to be sent is kept in the snapshot before it is sent, and until it was accepted, under one id."""
 
 from __future__ import annotations
 
@@ -50,7 +47,6 @@ class Outbox:
         except Exception as error:  # noqa: BLE001 - what cannot be read is reported by the store; what is new is sent
             self._log.internal("what was still to be sent could not be read", error)
         self._use(channels)
-        self._files = self._store.files
         lost: dict[str, list[str]] = {}
         for row in rows:
             worker, message = self._workers.get(row.channel), _read(row.body)
@@ -63,10 +59,7 @@ class Outbox:
             await self._drop(channel, ids)
 
     async def reopen(self, channels: Sequence[Channel], sender: Origin, timeout: float) -> None:
-        """These channels from now on: one of a name that was there keeps its queue.
-
-        The old ones are closed first, so that nothing is on its way twice.
-        """
+        """These channels from now on: one of a name that was there keeps its queue. The old ones are closed first."""
         before, self.sender = self._workers, sender
         await _close(list(before.values()), timeout)
         self._use(channels)
@@ -110,21 +103,19 @@ class Outbox:
         self._unsaved = [] if is_saved else [each for worker in self._workers.values() for each in worker.waiting]
         self._files = self._store.files
         for worker in self._workers.values():
-            if worker.channel.policy.resend_every is not None:
-                self._send_again(worker, decision)
-
-    def _send_again(self, worker: DeliveryWorker, decision: Decision) -> None:
-        try:
-            worker.firing(still_firing(decision, worker.channel, self.sender, self._notified))
-        except Exception as error:  # noqa: BLE001 - as above
-            self._log.internal(f"what fires could not be made for {worker.channel.name}", error)
+            if worker.channel.policy.resend_every is None:
+                continue
+            try:
+                worker.firing(still_firing(decision, worker.channel, self.sender, self._notified))
+            except Exception as error:  # noqa: BLE001 - as above
+                self._log.internal(f"what fires could not be made for {worker.channel.name}", error)
 
     async def verdict(self, report: Report) -> None:
-        """Sends the verdict of a report, wherever whole sentences are read."""
+        """Sends the verdict of a report, wherever whole sentences are read, of what has no end too."""
         message = verdict_message(report, self.sender)
-        planned = [
-            PlannedMessage(worker.channel.name, message) for worker in self._workers.values() if _reads(worker.channel)
-        ]
+        policies = {worker.channel.name: worker.channel.policy for worker in self._workers.values()}
+        read = [name for name, policy in policies.items() if policy.coalesces and not policy.incidents]
+        planned = [PlannedMessage(name, message) for name in read]
         with suppress(Exception):  # what cannot be kept is sent from memory
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
         for each in planned:
@@ -147,17 +138,14 @@ class Outbox:
 
     async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
         """A channel has accepted these: they are not sent again."""
-        taken = {message.id for message in messages}
-        self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in taken]
-        ids = self._undeleted.setdefault(channel, set()) | taken
+        ids = self._undeleted.setdefault(channel, set()) | self._saved(channel, messages)
         self._undeleted[channel] = ids
         with suppress(Exception):  # the disk's trouble is reported elsewhere; they are deleted with the next
             await self._store.delivered(channel, sorted(ids), STORE_SECONDS)
             self._undeleted[channel] -= ids
 
     async def merged(self, channel: str, messages: Sequence[Message], into: Message) -> None:
-        ids = {message.id for message in messages}
-        self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in ids]
+        ids = self._saved(channel, messages)
         row = _row(PlannedMessage(channel, into))
         try:
             await self._store.delivered(channel, sorted(ids), STORE_SECONDS, row)
@@ -165,22 +153,18 @@ class Outbox:
             self._unsaved.append(PlannedMessage(channel, into))
             self._undeleted.setdefault(channel, set()).update(ids)
 
+    def _saved(self, channel: str, messages: Sequence[Message]) -> set[str]:
+        """The ids of messages that need not be saved any more."""
+        ids = {message.id for message in messages}
+        self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in ids]
+        return ids
+
     async def _drop(self, channel: str, ids: Sequence[str]) -> None:
         """What was queued for a channel that is no longer configured."""
-        self._log.emit(
-            "notification_dropped",
-            "warning",
-            f"Channel {channel} is no longer configured; {len(ids)} of its messages were never delivered.",
-            channel=channel,
-            messages=len(ids),
-        )
+        said = f"Channel {channel} is no longer configured; {len(ids)} of its messages were never delivered."
+        self._log.emit("notification_dropped", "warning", said, channel=channel, messages=len(ids))
         with suppress(Exception):
             await self._store.delivered(channel, ids, STORE_SECONDS)
-
-
-def _reads(channel: Channel) -> bool:
-    """Whether whole sentences are read there, of what has no end too."""
-    return channel.policy.coalesces and not channel.policy.incidents
 
 
 async def _close(workers: Sequence[DeliveryWorker], timeout: float) -> None:

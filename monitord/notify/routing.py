@@ -24,8 +24,7 @@ from monitord.jsonable import in_json
 from monitord.masking import mask
 from monitord.notify.channels.base import Channel
 from monitord.notify.digest import TITLE_AT_MOST, digest
-from monitord.notify.links import NOWHERE, Links
-from monitord.notify.message import Kind, Message
+from monitord.notify.message import NOWHERE, Kind, Links, Message
 from monitord.notify.wording import (
     edge_fields,
     edge_sentence,
@@ -37,17 +36,13 @@ from monitord.notify.wording import (
 )
 from monitord.storage.outbox import NotifiedChannels
 
+# What `monitor_degraded` calls a channel that fails: this, and the channel's name.
 CHANNEL_PART: Final = "notify "
-"""What `monitor_degraded` calls a channel that fails: this, and the channel's name."""
-
+# Why a channel is sent alerts that fire already: it is new, or it is of its hours or of what nobody has acknowledged.
 NEWCOMER: Final = "before this channel was set up"
-"""Why a channel is sent alerts that fire already."""
-
+LATER: Final = "before it was this channel's turn"
 # The kinds of message about an alert that fires, and that somebody may say they know of.
 _OPEN: Final[tuple[Kind, ...]] = ("firing", "reminder")
-LATER: Final = "before it was this channel's turn"
-"""Why a channel is sent now what fires already: of its hours, or because nobody has acknowledged them."""
-
 # No quiet hours last longer, summer time or not: what is due later still was held by a clock that was wrong.
 _HELD_AT_MOST_SECONDS: Final = 25 * 3600.0
 
@@ -78,7 +73,6 @@ class PlannedMessage:
     due: float = 0.0
 
     def is_due(self, now: float) -> bool:
-        """Whether it may be sent at `now` (Unix seconds)."""
         return not now < self.due <= now + _HELD_AT_MOST_SECONDS
 
 
@@ -138,10 +132,9 @@ def plan(
 def _caught_up(
     decision: Decision, channel: Channel, known: dict[str, set[str]], sender: Origin
 ) -> Iterator[PlannedMessage]:
-    """What fires and was never sent there. Once; `known` then has it.
+    """What fires and was never sent there: the channel is new, or another receiver by now, or its turn has come.
 
-    The channel is new, or another receiver by now, or its turn has come. Many are one digest, where whole sentences are
-    read.
+    Once: `known` then has it. Many are one digest, where whole sentences are read.
     """
     missed = [
         alert
@@ -158,11 +151,8 @@ def _caught_up(
     messages = [_standing(alert, sender) for alert in missed]
     dues = [_due(channel, alert, sender, decision.at) for alert in missed]
     if len(messages) > 1 and channel.policy.coalesces:
-        yield PlannedMessage(
-            channel.name,
-            digest(messages, sender.place, LATER if channel.policy.routes else NEWCOMER, sender.links.page("/alerts")),
-            min(dues),
-        )
+        why = LATER if channel.policy.routes else NEWCOMER
+        yield PlannedMessage(channel.name, digest(messages, sender.place, why, sender.links.page("/alerts")), min(dues))
         return
     yield from (PlannedMessage(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
     if channel.policy.acknowledges:
@@ -207,13 +197,11 @@ def reminder_message(alert: Alert, now: datetime, sender: Origin) -> Message:
 
 
 def ack_message(alert: Alert, now: datetime, sender: Origin) -> Message:
-    """The message that somebody knows of an alert."""
     title = f"ACKNOWLEDGED {sender.place}: {alert.finding.summary}"
     return _message(alert, "acknowledged", alert.acked_at or now, title, (), alert_fields(alert), sender)
 
 
 def verdict_message(report: Report, sender: Origin) -> Message:
-    """The message of a report's verdict, as of its end."""
     at = datetime.fromtimestamp(report.until, UTC)
     sentence = verdict_sentence(report)
     marks = {True: "met", False: "NOT MET", None: "unknown"}
@@ -262,9 +250,9 @@ def _message(
 
 
 def _wants(channel: Channel, alert: Alert, names: Collection[str], now: datetime) -> bool:
-    """Whether an alert is to be sent there, where `names` know of it: a route takes it, and its time has come.
+    """Whether a route there takes an alert, and its time has come: who is in `names` is notified at any time.
 
-    Who was told once is told what becomes of it at any time. Never that this very channel fails.
+    Never that this very channel fails.
     """
     policy = channel.policy
     if not (policy.takes(alert) if _knows(channel, names) else policy.takes_now(alert, now)):

@@ -15,7 +15,7 @@ from monitord.notify.channels import heartbeat_sender, unheard
 from monitord.notify.channels.base import DescribesChannel, SendError
 from monitord.notify.dispatcher import Dispatcher, Publish
 from monitord.notify.event_log import EventLog
-from monitord.notify.links import Links
+from monitord.notify.message import Links
 from monitord.notify.outbox import Outbox
 from monitord.notify.routing import Origin
 from monitord.storage.ack_tokens import key_of

@@ -10,8 +10,7 @@ import pytest
 
 from monitord.notify.channels.apprise import Apprise, installed, note
 from monitord.notify.channels.apprise_child import _answer, by_alias
-from monitord.notify.channels.apprise_identity import taken
-from monitord.notify.channels.apprise_layout import with_parameters
+from monitord.notify.channels.apprise_services import taken, with_parameters
 from monitord.notify.digest import digest
 
 from .conftest import Receive

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitord.notify.channels.apprise_layout import has_button, laid_out, with_button, with_parameters
+from monitord.notify.channels.apprise_services import has_button, laid_out, with_button, with_parameters
 
 LINK, ACK = "https://m.example.com/alerts/a1b2c3d4e5f6", "https://m.example.com/a/a1b2c3d4e5f6.6900.sig"
 NOTE: dict[str, Any] = {

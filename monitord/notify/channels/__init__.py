@@ -26,8 +26,8 @@ _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by this
 def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ...]:
     """Every channel that is configured, the heartbeat aside. Nothing is connected yet.
 
-    `remembers`: what a service opens is remembered in the state directory, so that a later message can close it. Raises
-    SettingsError: what one of them needs is not installed, or the webhook's secret is no secret.
+    `remembers`: what a service opens is remembered in the state directory, so that a later message can close it.
+    SettingsError where something that one of them needs is not installed, or the webhook's secret is no secret.
     """
     notify, found = settings.notify, list[Channel]()
     least = notify.severity_by_channel
@@ -74,13 +74,11 @@ def unheard(settings: Settings, day: datetime) -> tuple[str, ...]:
     notify = settings.notify
     if not notify.routes:
         return ()
-    found = [
-        replace(
-            route, severity=max(route.severity, notify.severity_by_channel.get(name, "warning"), key=RANK.__getitem__)
-        )
-        for name in notify.channel_names
-        for route in notify.routes.get(name, (Route(),))
-    ]
+    found = list[Route]()
+    for name in notify.channel_names:
+        least = notify.severity_by_channel.get(name, "warning")
+        for route in notify.routes.get(name, (Route(),)):
+            found.append(replace(route, severity=max(route.severity, least, key=RANK.__getitem__)))
     return tuple(routes.unheard(found, {rule.name: rule.severities for rule in RULES}, day))
 
 

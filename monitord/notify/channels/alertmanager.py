@@ -28,11 +28,7 @@ _OTHER: Final = {"warning": "critical", "critical": "warning"}
 class Alertmanager:
     """Notifies one Alertmanager. It has reminders, quiet hours and grouping of its own, so that it is spared ours.
 
-    Args:
-        url: its address, with or without a path before `/api`.
-        instance: which machine this is, and `fleet` which fleet ("": no such label).
-        page: the address of the page ("": none).
-        least: the least severity that is sent.
+    `url` is its address, with or without a path before `/api`; without `fleet` or `page` there is no such label.
     """
 
     name = "alertmanager"
@@ -47,10 +43,7 @@ class Alertmanager:
         self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
-        """POST them together, as they are at `now`. A verdict is no alert, and is left out.
-
-        Raises SendError: they were not accepted.
-        """
+        """POST them together, as they are at `now`. A verdict is no alert, and is left out."""
         alerts = [alert for message in messages for alert in self.alerts(message, now)]
         if alerts:
             await self._http.post(self._url, json_body(alerts), JSON)
@@ -109,7 +102,7 @@ class Alertmanager:
 
 
 def endpoint(url: str) -> str:
-    """Where alerts are posted: below whatever path the address has, and with its query."""
+    """Where alerts are posted: below the path of the address, and with its query."""
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
     return urlunsplit(parts._replace(path=path if path.endswith(_PATH) else path + _PATH, fragment=""))

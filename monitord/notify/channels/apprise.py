@@ -1,7 +1,6 @@
-"""Apprise, for its hundred services: in a child process that lives for one message: it is heavy, and news is rare.
+"""Apprise, for its hundred services: in a child process that lives for one message, as it is heavy, and news is rare.
 
-The child reads its messages from stdin and answers on its stdout: what stands in arguments or in the environment,
-everybody on the machine can see.
+The child is asked through its stdin: what stands in arguments or in the environment, everybody on the machine can see.
 """
 
 from __future__ import annotations
@@ -41,13 +40,9 @@ _KEPT: Final = frozenset(
 
 
 class Apprise:
-    """Notifies one Apprise address.
+    """Notifies one Apprise address, of which all but its scheme may be a secret.
 
-    Args:
-        url: the address. All of it but its scheme may be a secret.
-        name: how it is called.
-        least: the least severity that is sent.
-        store: a directory of its own, where services remember what they have opened (None: until they are done).
+    `store`: the directory in which services remember what they have opened (None: until they are done).
     """
 
     def __init__(self, url: str, name: str, least: Severity = "warning", store: Path | None = None) -> None:
@@ -57,17 +52,13 @@ class Apprise:
         self._url = url
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
-        """Sends them in one child; where there are several, those before one that fails are sent again.
-
-        Raises SendError: they were not accepted.
-        """
+        """Sends them in one child; where there are several, those before one that fails are sent again."""
         await self._ask({"notes": [note(message, now) for message in messages]})
 
     async def closes(self) -> bool:
-        """Whether what a message opens there is closed by that of the alert's end.
+        """Whether the end of an alert closes what it opened there. SendError where that is not known.
 
-        A service that opens incidents receives acknowledgements too from then on, and silences. Raises SendError: it is
-        not known.
+        A service that opens incidents receives acknowledgements too from then on, and silences.
         """
         answer = await self._ask({"describe": True})
         if answer.get("incidents") is True and answer.get("closes") is True:
@@ -113,7 +104,6 @@ def note(message: Message, now: datetime) -> dict[str, object]:
 
 
 def title(message: Message) -> str:
-    """One line of bounded length."""
     return humanize.short(" ".join(_utf8(message.title).split()), _LONGEST_TITLE)
 
 

@@ -1,7 +1,6 @@
 """The process that loads Apprise: one question on stdin, one line of JSON on stdout, and it is gone.
 
-Run as `python -m monitord.notify.channels.apprise_child`. What Apprise reports of a failure is in its log; of that, one
-line goes back, without any part of the address.
+What Apprise reports of a failure is in its log; of that, one line goes back, without any part of the address.
 """
 
 from __future__ import annotations
@@ -19,8 +18,14 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, url
 
 from monitord.core.humanize import short
 from monitord.masking import MASK, mask, mask_address
-from monitord.notify.channels.apprise_identity import IdentityParameters, taken
-from monitord.notify.channels.apprise_layout import has_button, laid_out, with_button, with_parameters
+from monitord.notify.channels.apprise_services import (
+    IdentityParameters,
+    has_button,
+    laid_out,
+    taken,
+    with_button,
+    with_parameters,
+)
 from monitord.notify.channels.limits import retry_after
 
 _NICE: Final = 5
@@ -51,7 +56,6 @@ class _Heard(logging.Handler):
         self.lines: list[tuple[int, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it; the oldest of too many goes."""
         self.lines.append((record.levelno, record.getMessage()))
         del self.lines[:-_MOST_LINES]
 
@@ -88,10 +92,9 @@ class _Calls:
 
 
 def by_alias(url: str, identity: str) -> str:
-    """The address of something that was opened, by the alert's identity instead of by its request's id.
+    """The address of something that was opened, by the alert's identity: the alias that it was opened with.
 
-    Apprise remembers the id of the request that opened an alert, and asks for the alert of that id: there is none. The
-    alias it was opened with is the alert's identity.
+    Apprise remembers the id of the request that opened an alert, and asks for the alert of that id: there is none.
     """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
@@ -136,7 +139,9 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     # What is longer than a service takes comes in several pieces, where the address says nothing else.
     apprise.NotifyBase.overflow_mode = apprise.OverflowMode.SPLIT
     calls.listen(requests.Session)
-    url, asset = question["url"], _asset(apprise, question["store"])
+    url = question["url"]
+    # Where services remember, from one message to the next, what they have opened.
+    asset = apprise.AppriseAsset(storage_path=question["store"], storage_mode=apprise.PersistentStoreMode.FLUSH)
     service = apprise.Apprise.instantiate(url, asset=asset)
     if service is None:
         return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
@@ -159,20 +164,12 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         if not is_taken:
             why = _reason(heard.lines, address, note["ack"])
             return {"ok": False, "status": calls.status, "retry_after": calls.retry_after} | why
-        if note["kind"] == "resolved" and takes.incidents and not calls.many and _asks_by_http(service):
+        by_http = hasattr(sys.modules.get(type(service).__module__), "requests")
+        if note["kind"] == "resolved" and takes.incidents and not calls.many and by_http:
             scheme = mask_address(url).partition(":")[0]
             error = f"{scheme} sent nothing: it does not know what was opened for this alert, and cannot close it"
             return {"ok": False, "kind": "missing", "error": error, "final": True}
     return {"ok": True}
-
-
-def _asset(apprise: Any, directory: str) -> Any:
-    """Where services remember, from one message to the next, what they have opened."""
-    return apprise.AppriseAsset(storage_path=directory, storage_mode=apprise.PersistentStoreMode.FLUSH)
-
-
-def _asks_by_http(service: object) -> bool:
-    return hasattr(sys.modules.get(type(service).__module__), "requests")
 
 
 def _notes(notes: Iterable[dict[str, Any]], takes: IdentityParameters) -> Iterator[dict[str, Any]]:

@@ -19,8 +19,7 @@ class SendError(FailureError):
     """A channel did not accept what it was given.
 
     `status` is the HTTP status, where there was one. `retry_after`: the receiver asks to be left alone for so many
-    seconds (it limits its rate, or is being maintained), and the sentence says so. `final`: it will never accept this
-    message, however often it is tried.
+    seconds, and the sentence says so. `final`: it will never accept this message.
     """
 
     def __init__(
@@ -43,14 +42,12 @@ class SendError(FailureError):
 class DeliveryPolicy:
     """How a channel wants to be delivered to.
 
-    `least` is the least severity that is sent there. `deadline` is how long one sending may take, in seconds.
-    `coalesces`: a long queue is sent as one digest; otherwise messages go out each as it is, up to `batch` of them
-    together. `quiet`: it keeps the quiet hours and is reminded; otherwise its receiver has its own ways of that.
-    `resend_every`: what fires is sent again, every so many seconds, as its receiver forgets what it does not
-    receive. `incidents`: its receiver keeps what fires open, and pages, until it receives the end; a silence is sent
-    as of an end, and of nothing that has none. `acknowledges`: acknowledgements are sent there. `receiver` tells one
-    receiver from another under the same name ("" where there is only ever one): a short digest of the address, and no
-    secret. `routes`: what it takes by rule, subject and time (none: everything).
+    `least` is the least severity that is sent there, `deadline` how many seconds one sending may take. `coalesces`: a
+    long queue is sent as one digest; otherwise up to `batch` messages together. `quiet`: it keeps the quiet hours and
+    is reminded; otherwise its receiver has its own ways of that. `resend_every`: what fires is sent again, every so
+    many seconds, as its receiver forgets it. `incidents`: its receiver pages until it receives the end, which a silence
+    is too. `acknowledges`: acknowledgements are sent there. `receiver` tells one from another under the same name: a
+    short digest of the address, and no secret. `routes`: what it takes by rule, subject and time (none: everything).
     """
 
     least: Severity = "warning"
@@ -89,10 +86,7 @@ class Channel(Protocol):
     policy: DeliveryPolicy
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
-        """Hand these over, all of them or none; `now` is for their age. The caller holds the deadline.
-
-        Raises SendError: they were not accepted.
-        """
+        """Hand these over, or raise SendError; `now` is for their age. The caller holds the deadline."""
 
     async def close(self) -> None: ...
 

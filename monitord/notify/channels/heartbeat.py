@@ -2,10 +2,7 @@
 
 Two conventions. Healthchecks' reports when a cycle begins and how it ended, by what is appended to the address. A plain
 push address (Uptime Kuma's, and most others) wants GET at exactly that address for a cycle that ended well; for one
-that did not, nothing is sent, and the silence is what is noticed.
-
-Pinging never holds up a cycle and never fails one: what cannot be delivered is reported on the edge, and stands in
-`trouble` for as long as it lasts.
+that did not, nothing is sent, and the silence is what is noticed. Pinging never holds up a cycle and never fails one.
 """
 
 from __future__ import annotations
@@ -51,15 +48,10 @@ class Heartbeat:
     """Pings one check; at most one ping is on its way, and of those that wait the newest goes.
 
     A run is reported with a start and an end of the same `rid`, not more often than once in `every` seconds; an outcome
-    that is another than the last one sent goes out at once.
-
-    Args:
-        url: the check's ping address; a query is kept.
-        on_edge: is called on the edge: with True when a ping was accepted after others were not, with False and a
-        sentence when one was not.
-        every: seconds between two runs that are reported.
-        style: which convention. "auto" is what the address shows: the path of a known push address, or that the server
-            has never accepted a ping as Healthchecks would, and accepts a GET at exactly the address.
+    that is another than the last one sent goes out at once. `on_edge` is called with True when a ping was accepted
+    after others were not, with False and a sentence when one was not; `trouble` is why the last one was not (None: it
+    was, or there was none). `style` is the convention in use; "auto", until the server has shown which: by the path of
+    a known push address, or by accepting a GET at exactly the address and never a ping as Healthchecks would.
     """
 
     name = "heartbeat"
@@ -72,7 +64,7 @@ class Heartbeat:
         style: HeartbeatStyle = "auto",
     ) -> None:
         self._url, self._told, self._every = url, on_edge, every
-        self._style: HeartbeatStyle = "plain" if style == "auto" and _PUSH in urlsplit(url).path else style
+        self.style: HeartbeatStyle = "plain" if style == "auto" and _PUSH in urlsplit(url).path else style
         self._http = HttpClient(url, DEADLINE_SECONDS)
         self._run = ""
         self._begun = False
@@ -83,17 +75,7 @@ class Heartbeat:
         self._banned_until = float("-inf")
         self._is_doubtful = False
         self._task: asyncio.Task[None] | None = None
-        self._trouble: Unmeasured | None = None
-
-    @property
-    def trouble(self) -> Unmeasured | None:
-        """Why the last ping was not accepted; None where it was, or where there was none yet."""
-        return self._trouble
-
-    @property
-    def style(self) -> HeartbeatStyle:
-        """The convention in use: "auto" until the server has shown which."""
-        return self._style
+        self.trouble: Unmeasured | None = None
 
     def begin(self) -> None:
         """A cycle begins. Returns at once."""
@@ -106,20 +88,14 @@ class Heartbeat:
                 self._ping(_Ping("/start", self._run))
 
     def end(self, ok: bool, sentence: str) -> None:
-        """The cycle that began has ended: `ok` says whether all it was to do worked, `sentence` what it found.
-
-        Returns at once.
-        """
+        """The cycle has ended: `ok` says whether all it was to do worked, `sentence` what it found. Returns at once."""
         if self._begun or ok is not self._last_outcome:
             self._last_outcome = ok
             self._ping(_Ping("" if ok else "/fail", self._run or str(uuid.uuid4()), sentence))
         self._begun = False
 
     async def check(self, sentence: str) -> None:
-        """Leave a line in the check's log. It counts neither as a success nor as a failure there.
-
-        A plain push address has no such thing: it gets its GET. Raises SendError: it was not accepted.
-        """
+        """Leave a line in the check's log, or raise SendError. A plain push address gets its GET."""
         await self._post(_Ping("/log", str(uuid.uuid4()), sentence))
 
     async def close(self) -> None:
@@ -160,7 +136,7 @@ class Heartbeat:
     async def _post(self, ping: _Ping) -> bool:
         """Send it. False where nothing was sent, since the convention has no word for it."""
         is_good = ping.path not in _UNSAID
-        if self._style == "plain":
+        if self.style == "plain":
             if is_good:
                 await self._http.get(self._url)
             return is_good
@@ -170,23 +146,23 @@ class Heartbeat:
             try:
                 await self._http.post(where, content, {"Content-Type": "text/plain"})
             except SendError as error:
-                if self._style != "auto" or error.status not in _NOT_SO:
+                if self.style != "auto" or error.status not in _NOT_SO:
                     raise
                 self._is_doubtful = True  # another convention, or an address that is wrong
                 if ping.path == "/fail":
                     raise  # a GET would say that all is well
             else:
-                self._style = "healthchecks"
+                self.style = "healthchecks"
                 return True
         if not is_good:
             return False  # which of the two it is shows when there is something good to say
         self._is_doubtful = False
         await self._http.get(self._url)
-        self._style = "plain"
+        self.style = "plain"
         return True
 
     def _edge(self, trouble: Unmeasured | None) -> None:
-        before, self._trouble = self._trouble, trouble
+        before, self.trouble = self.trouble, trouble
         if self._told is not None and (before is None) is not (trouble is None):
             self._told(trouble is None, trouble.error if trouble is not None else "")
 

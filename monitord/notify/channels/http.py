@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from monitord import __version__
+from monitord.connections import PORTS, place_of, trust
 from monitord.core.model import Kind
-from monitord.failures import causes, classify
+from monitord.failures import Phrases, classify, told
 from monitord.imports import without
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.limits import retry_after
@@ -37,34 +36,42 @@ _READ_SECONDS: Final = 1.0
 _CONNECT_SHARE: Final = 0.4
 # Of the channel's deadline: the sentence is to be ours, not that of whoever holds the deadline.
 _SHARE: Final = 0.8
-# Below an error of the library, what says more than it.
-_TELLING: Final = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
-_PORTS: Final = {"http": 80, "https": 443}
+# What the library's errors mean, where none below them says more.
+_PHRASES: Final[Phrases] = {
+    httpx.ConnectTimeout: ("timeout", "cannot be connected to in time"),
+    httpx.TimeoutException: ("timeout", "did not answer in time"),
+    TimeoutError: ("timeout", "did not answer in time"),
+    httpx.ProxyError: ("refused", "cannot be reached through the proxy that the environment names"),
+    httpx.ConnectError: ("refused", "cannot be reached"),
+    httpx.RemoteProtocolError: (
+        "protocol",
+        "closed the connection without an answer, or answered something that is not HTTP",
+    ),
+    httpx.NetworkError: ("refused", "broke off the connection"),
+    **dict.fromkeys(
+        (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError),
+        ("protocol", "cannot be reached: the address is no HTTP address"),
+    ),
+}
 
 
 class HttpClient:
-    """A client for one address.
+    """A client for one address; one sending may take `deadline` seconds in all.
 
     Connections are not kept: messages are rare, and a connection that has died in the meantime costs a message its
-    first try. Certificates are verified by the system's store, or by what SSL_CERT_FILE and SSL_CERT_DIR name; proxies
-    are those of the environment.
-
-    Args:
-        url: `http://` or `https://`, with user and password where there are any.
-        deadline: how long one sending may take in all, in seconds.
+    first try. Proxies are those of the environment.
     """
 
     def __init__(self, url: str, deadline: float) -> None:
         parts = urlsplit(url)
         try:
-            port = parts.port or _PORTS.get(parts.scheme, 0)
+            port = parts.port or PORTS.get(parts.scheme, 0)
         except ValueError:
             port = 0
-        host = parts.hostname or ""
-        self.place = f"{f'[{host}]' if ':' in host else host}:{port}"
+        self.place = place_of(parts.hostname or "", port)
         self._seconds = deadline * _SHARE
         self._client = httpx.AsyncClient(
-            verify=_trust() if parts.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=trust() if parts.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             timeout=httpx.Timeout(self._seconds, connect=self._seconds * _CONNECT_SHARE),
             limits=httpx.Limits(max_connections=2, max_keepalive_connections=0),
             follow_redirects=False,
@@ -72,14 +79,11 @@ class HttpClient:
         )
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-        """Send it once; a status of 2xx means that it was accepted. Raises SendError: it was not, or nobody knows."""
+        """Send it once. SendError where it was not accepted by a status of 2xx, or nobody knows."""
         await self._request("POST", url, content, headers)
 
     async def get(self, url: str) -> None:
-        """Ask for exactly this address once; a status of 2xx means that it was accepted.
-
-        Raises SendError: it was not, or nobody knows.
-        """
+        """Ask for exactly this address once. SendError as of `post`."""
         await self._request("GET", url, None, {})
 
     async def _request(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> None:
@@ -115,12 +119,6 @@ def json_body(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
-@lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    """The system's certificates, read once for all channels."""
-    return ssl.create_default_context()
-
-
 async def _skip(response: httpx.Response) -> None:
     read = 0
     async for chunk in response.aiter_raw():
@@ -146,23 +144,6 @@ def _refusal(status: int) -> tuple[Kind, str] | None:
 
 def _explained(error: BaseException) -> tuple[Kind, str]:
     """Kind and half a sentence. The most specific error may lie below the library's own, or in a group of them."""
-    for cause in causes(error):
-        if isinstance(cause, _TELLING) and (known := classify(cause)) is not None:
-            return known
-    match error:
-        case httpx.ConnectTimeout():
-            return "timeout", "cannot be connected to in time"
-        case httpx.TimeoutException() | TimeoutError():
-            return "timeout", "did not answer in time"
-        case httpx.ProxyError():
-            return "refused", "cannot be reached through the proxy that the environment names"
-        case httpx.ConnectError():
-            return "refused", "cannot be reached"
-        case httpx.RemoteProtocolError():
-            return "protocol", "closed the connection without an answer, or answered something that is not HTTP"
-        case httpx.NetworkError():
-            return "refused", "broke off the connection"
-        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
-            return "protocol", "cannot be reached: the address is no HTTP address"
     # The type only: the text of an unforeseen error may carry the address.
-    return "internal", f"delivery failed for a reason inside monitord: {type(error).__name__}"
+    inside: tuple[Kind, str] = "internal", f"delivery failed for a reason inside monitord: {type(error).__name__}"
+    return told(error) or classify(error, _PHRASES) or inside

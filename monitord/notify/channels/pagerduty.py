@@ -1,10 +1,6 @@
-"""PagerDuty's Events API v2: an alert is one incident there, from its trigger to its end.
+"""PagerDuty's Events API v2: an alert is one incident there, whose `dedup_key` is its id, from its trigger to its end.
 
-The alert's id is the `dedup_key`, so whatever is sent about an alert is about the same incident: it is triggered when
-it fires or grows worse, acknowledged when an operator says so here, and resolved when it ends. Reminding and escalating
-is PagerDuty's own part.
-
-https://developer.pagerduty.com/docs/events-api-v2/overview/
+Reminding and escalating is PagerDuty's own part. https://developer.pagerduty.com/docs/events-api-v2/overview/
 """
 
 from __future__ import annotations
@@ -38,39 +34,23 @@ _DETAILS: Final = (
 
 
 class PagerDuty:
-    """Notifies one PagerDuty service.
-
-    Args:
-        key: the integration key of the service ("routing key").
-        instance: which machine this is, and `fleet` which fleet ("": none).
-        url: where events are posted.
-        page: the address of the page ("": none).
-        least: the least severity that is sent.
-    """
+    """Notifies one PagerDuty service: `key` is its integration key ("routing key"), `page` the address of our page."""
 
     name = "pagerduty"
 
     def __init__(
         self, key: str, instance: str, fleet: str = "", url: str = ENDPOINT, page: str = "", least: Severity = "warning"
     ) -> None:
+        receiver = receiver_of(f"{url}|{key}")
         self.policy = DeliveryPolicy(
-            least=least,
-            coalesces=False,
-            quiet=False,
-            incidents=True,
-            acknowledges=True,
-            batch=1,
-            receiver=receiver_of(f"{url}|{key}"),
+            least, coalesces=False, quiet=False, incidents=True, acknowledges=True, batch=1, receiver=receiver
         )
         self._key, self._url, self._page = key, url, page
         self._instance, self._fleet = instance, fleet
         self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:  # noqa: ARG002 - the interface hands it in; an event has its own time
-        """POST an event for each. PagerDuty knows by the key those that it had before one failed.
-
-        Raises SendError: one was not accepted; `final` where it never will be.
-        """
+        """POST an event for each. PagerDuty knows by the key those that it had before one failed."""
         for event in (event for message in messages for event in self.events(message)):
             try:
                 await self._http.post(self._url, json_body(event), JSON)

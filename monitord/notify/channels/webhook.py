@@ -31,14 +31,7 @@ _TYPES: Final[dict[Kind, str]] = {
 
 
 class Webhook:
-    """Posts to one address. A message that was not accepted goes out again with the same `id` and `webhook-id`.
-
-    Args:
-        url: where to POST.
-        instance: which machine this is, and `fleet` which fleet ("": none); both are in each event.
-        secret: signs what is sent; None: it is not signed.
-        least: the least severity that is sent.
-    """
+    """Posts to one address. A message that was not accepted goes out again with the same `id` and `webhook-id`."""
 
     name = "webhook"
 
@@ -51,19 +44,13 @@ class Webhook:
         self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
-        """POST them one after another; the receiver knows by their ids those that it had before one failed.
-
-        Raises SendError: one was not accepted.
-        """
+        """POST them one after another; the receiver knows by their ids those that it had before one failed."""
         for message in messages:
             body = json_body(event(message, now, self._instance, self._fleet))
-            headers = {
-                "Content-Type": CONTENT_TYPE,
-                "webhook-id": message.id,
-                "webhook-timestamp": str(int(now.timestamp())),
-            }
+            stamp = str(int(now.timestamp()))
+            headers = {"Content-Type": CONTENT_TYPE, "webhook-id": message.id, "webhook-timestamp": stamp}
             if self._key is not None:
-                headers["webhook-signature"] = signature(self._key, message.id, headers["webhook-timestamp"], body)
+                headers["webhook-signature"] = signature(self._key, message.id, stamp, body)
             await self._http.post(self._url, body, headers)
 
     async def close(self) -> None:
