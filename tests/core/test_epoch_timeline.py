@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from monitord.core.subjects.epoch_timeline import EpochLabel, labels, short
+from monitord.core.subjects.epochs_status import EpochLabel, labels, short
 from tests.core.nights import Night
 
 

@@ -12,7 +12,7 @@ from monitord.core.backtest import backtest, warm_up
 from monitord.core.codec import decode, encode
 from monitord.core.history.model import History, TableHistory
 from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, StandingOrders, TableOrders
-from monitord.core.subjects import replica
+from monitord.core.subjects import database
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.core.subjects.registry import registered
 from monitord.core.subjects.tables import wants_exact
@@ -109,9 +109,9 @@ def test_a_forecast_speaks_of_the_disks_own_limit() -> None:
 
 
 def test_a_standby_may_lag_by_half_of_the_shortest_stall_of_a_table() -> None:
-    assert replica.lag_limit(HOURLY) == 450.0
+    assert database.lag_limit(HOURLY) == 450.0
     only_slow = replace(HOURLY, tables=("invoices",))
-    assert replica.lag_limit(only_slow) == 3600.0
+    assert database.lag_limit(only_slow) == 3600.0
 
 
 def test_a_table_is_audited_as_often_as_its_own_stall_asks_for() -> None:

@@ -15,13 +15,12 @@ from typing import get_args
 from monitord.core.alerting import lifecycle as alerts
 from monitord.core.alerting.silences import unhushed
 from monitord.core.backtest.caveats import Known, added, caveats, counted_longer, recorded_now
-from monitord.core.backtest.exact_counts import counted_tables, uncountable, uncounted
 from monitord.core.backtest.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
 from monitord.core.copying import replace
 from monitord.core.engine import State, decide
 from monitord.core.history import defaults
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Observation, Transition
+from monitord.core.model import Alert, Observation, Transition, sample
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects import declared
 from monitord.core.subjects.registry import ALWAYS
@@ -263,3 +262,30 @@ def waiting_for_count(state: State, orders: StandingOrders) -> frozenset[str]:
         for alert in state.alerts.values()
         if alert.finding.needs_exact and alert.toward == "fire" and alert.count >= orders.confirmations
     )
+
+
+_COUNT, _COUNTABLE = "table_recent", "table_countable"
+
+
+def uncountable(observation: Observation, tables: frozenset[str]) -> Observation:
+    """The observation as it would have been if these tables could not be counted: the counters stand for themselves."""
+    reading = observation.readings["postgres"]
+    kept = tuple(s for s in reading.samples if s.name != _COUNTABLE or s.label("table") not in tables)
+    told = tuple(sample(_COUNTABLE, 0, table=table) for table in sorted(tables))
+    return replace(observation, readings={**observation.readings, "postgres": replace(reading, samples=kept + told)})
+
+
+def uncounted(observation: Observation) -> Observation:
+    """The observation as it would have been if no table had been counted."""
+    reading = observation.readings["postgres"]
+    kept = tuple(s for s in reading.samples if s.name != _COUNT)
+    return replace(observation, readings={**observation.readings, "postgres": replace(reading, samples=kept)})
+
+
+def counted_tables(observation: Observation) -> frozenset[str]:
+    """The tables that this observation counted to the end: a count that stopped at its cap comes with one bound."""
+    reading = observation.readings.get("postgres")
+    if reading is None or reading.failure is not None:
+        return frozenset()
+    bounds = [s.label("table") for s in reading.named(_COUNT) if isinstance(s.value, int)]
+    return frozenset(table for table in bounds if bounds.count(table) > 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
@@ -107,15 +108,40 @@ def none(*_: object) -> None:
     return None
 
 
-def judged_each(
-    rule: str, found: Iterable[tuple[str, T | Unknown | NotTaken]], finding: Callable[[str, T], Finding]
-) -> Iterator[Judgement]:
-    """Of each member the finding, made of what is wrong with it; Clear where that is nothing, or what is not known."""
-    for member, what in found:
-        if isinstance(what, Unknown | NotTaken):
-            yield what
-        else:
-            yield finding(member, what) if what else Clear(rule, member)
+class _NotJudged:
+    """A rule's answer where there is nothing to judge."""
+
+
+NOT_JUDGED: Final = _NotJudged()
+# What a rule finds of one subject: something, nothing, or (in words) why that is not known.
+Answer = Finding | NotTaken | _NotJudged | str | None
+
+
+def of_each(members: Callable[[StandingOrders], Iterable[str]]) -> Callable[[Callable[..., Answer]], Evaluate]:
+    """Make a rule, by its name, of what judges one of these members: judge(member, observation, history, orders)."""
+    return lambda judge: _asked(judge, members, judge)
+
+
+def of_one(subject: str) -> Callable[[Callable[..., Answer]], Evaluate]:
+    """Make a rule, by its name, of what judges the one subject there is: judge(observation, history, orders)."""
+    return lambda judge: _asked(judge, lambda _: (subject,), lambda _, *known: judge(*known))
+
+
+def _asked(
+    judge: Callable[..., Answer], members: Callable[[StandingOrders], Iterable[str]], ask: Callable[..., Answer]
+) -> Evaluate:
+    @wraps(judge)
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+        for member in members(orders):
+            answer = ask(member, observation, history, orders)
+            if answer is None:
+                yield Clear(judge.__name__, member)
+            elif isinstance(answer, str):
+                yield Unknown(judge.__name__, member, answer)
+            elif not isinstance(answer, _NotJudged):
+                yield answer
+
+    return evaluate
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +160,8 @@ class Replaces:
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One rule, and all that is known of it.
+
+    Its name is that of `evaluate` where none is given.
 
     Judging: `probe` is whose readings it judges, `evaluate` how. `judges_failure`: it also answers when the probe
     itself failed. `absent`: what it means that a subject with an alert is no longer judged: it is not watched any more,
@@ -157,8 +185,8 @@ class Rule:
     over (None: that it is as expected). The `criterion` of the report of this name is judged by its alerts.
     """
 
-    name: str
-    probe: str
+    name: str = ""
+    probe: str = ""
     severities: tuple[Severity, ...] = ("warning",)
     evaluate: Evaluate = nothing
     judges_failure: bool = False
@@ -183,6 +211,10 @@ class Rule:
     blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing
     recovered: Callable[[Alert, RecoveryContext], str | None] = none
     criterion: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.evaluate.__name__)
 
     @property
     def about_member(self) -> bool:

@@ -14,8 +14,8 @@ from monitord.core.history.measures import past_seconds, update_past, without
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Impact, RecoveryContext, Rule
-from monitord.core.subjects.fleet import SERVICE, fleet, state_now
+from monitord.core.subjects.base import Impact, RecoveryContext, Rule, nothing
+from monitord.core.subjects.fleet import fleet, of_service, state_now
 from monitord.core.subjects.host_criteria import HOST_HEALTHY
 
 _SERVICES: Final = "cpu/"
@@ -169,12 +169,10 @@ MACHINE: Final = tuple(
     )
     for name in _MACHINE
 )
-SERVICE_CPU_HIGH = Rule(
-    name="service_cpu_high",
-    probe="pm2",
+SERVICE_CPU_HIGH = of_service(
     evaluate=service_cpu_high,
-    roles=SERVICE,
     runbook=("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "top -b -n 1 | head -n 20"),
     impact=Impact(lambda alert, _: f"{alert.subject} answers slower"),
     recovered=_cpu_now,
+    blocking=nothing,
 )

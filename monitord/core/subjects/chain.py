@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from monitord.core import humanize
@@ -14,6 +15,7 @@ from monitord.core.report.preparation import PreparationItem, Prepared, all_done
 from monitord.core.subjects import chain_status
 from monitord.core.subjects.base import (
     NONE,
+    Answer,
     Impact,
     RecoveryContext,
     RootOnChain,
@@ -21,7 +23,8 @@ from monitord.core.subjects.base import (
     Subject,
     Updated,
     asked,
-    judged_each,
+    of_each,
+    of_one,
 )
 from monitord.core.subjects.chain_facts import (
     AUTHORITY,
@@ -120,60 +123,55 @@ def _adopted(history: History, subject: str) -> History:
 _Wrong = list[tuple[str, dict[str, Any]]]
 
 
-def _of_groups(
-    rule: str, observation: Observation, history: History, orders: StandingOrders
-) -> Iterator[tuple[str, _Wrong | Unknown | NotTaken]]:
-    """Each group, and its channels that this rule is about: what is remembered of them."""
-    reading = observation.readings[NAME]
-    why = uncompared(reading)
-    for group in chain_settings(orders).tokens:
-        if is_kept(reading):
-            yield group, NotTaken(rule, group)
-        elif why is not None:
-            yield group, Unknown(rule, group, why)
-        else:
-            yield (
-                group,
-                [
-                    (name.partition("/")[2], dict(what))
-                    for name, what in remembered(history).items()
-                    if name.partition("/")[0] == group and _BAD[what["state"]] == rule
-                ],
-            )
+def _tokens(orders: StandingOrders) -> Mapping[str, str]:
+    return chain_settings(orders).tokens
 
 
-def chain_behind(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+def _remembered(rule: str, group: str, reading: Reading, history: History) -> _Wrong | NotTaken | str:
+    """The channels of a group that this rule is about, as they are remembered."""
+    if is_kept(reading):
+        return NotTaken(rule, group)
+    if (why := uncompared(reading)) is not None:
+        return why
+    return [
+        (name.partition("/")[2], dict(what))
+        for name, what in remembered(history).items()
+        if name.partition("/")[0] == group and _BAD[what["state"]] == rule
+    ]
+
+
+@of_each(_tokens)
+def chain_behind(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Channels of a group have newer labels marked as published than their accounts on chain have.
 
     Critical where that is so of every channel that was compared.
     """
-
-    def finding(group: str, found: _Wrong) -> Finding:
-        asked = [one for one in published(observation.readings[NAME]) if one.group == group]
-        is_all = bool(asked) and all(one.state in ("BEHIND", "MISSING") for one in asked)
-        elsewhere = [channel for channel, what in found if what["elsewhere"]]
-        hint = (
-            f" Of {humanize.listed(elsewhere)} there is an account under the key that the gateway's claims derive "
-            "(twitch:): is it published there?"
-            if elsewhere
-            else ""
-        )
-        summary = (
-            f"{humanize.plural(len(found), 'channel')} of {group} "
-            f"{'is' if len(found) == 1 else 'are'} marked as published and not on chain: "
-            f"{humanize.listed([_behind(*one) for one in found], most=_MOST_NAMED)}."
-        )
-        evidence = _evidence(found) | ({"elsewhere": elsewhere} if elsewhere else {})
-        advice = (
-            "`published` is the publisher's claim, the account is the proof: look at the publisher's log for the "
-            f"transactions of these labels, and at its wallet's balance.{hint}"
-        )
-        value = len(found)
-        return Finding(
-            "chain_behind", group, "critical" if is_all else "warning", value, 0, "channels", summary, evidence, advice
-        )
-
-    return judged_each("chain_behind", _of_groups("chain_behind", observation, history, orders), finding)
+    found = _remembered("chain_behind", group, observation.readings[NAME], history)
+    if not isinstance(found, list):
+        return found
+    if not found:
+        return None
+    asked = [one for one in published(observation.readings[NAME]) if one.group == group]
+    is_all = bool(asked) and all(one.state in ("BEHIND", "MISSING") for one in asked)
+    elsewhere = [channel for channel, what in found if what["elsewhere"]]
+    hint = (
+        f" Of {humanize.listed(elsewhere)} there is an account under the key that the gateway's claims derive "
+        "(twitch:): is it published there?"
+        if elsewhere
+        else ""
+    )
+    summary = (
+        f"{humanize.plural(len(found), 'channel')} of {group} "
+        f"{'is' if len(found) == 1 else 'are'} marked as published and not on chain: "
+        f"{humanize.listed([_behind(*one) for one in found], most=_MOST_NAMED)}."
+    )
+    evidence = _evidence(found) | ({"elsewhere": elsewhere} if elsewhere else {})
+    advice = (
+        "`published` is the publisher's claim, the account is the proof: look at the publisher's log for the "
+        f"transactions of these labels, and at its wallet's balance.{hint}"
+    )
+    severity: Severity = "critical" if is_all else "warning"
+    return Finding("chain_behind", group, severity, len(found), 0, "channels", summary, evidence, advice)
 
 
 def _behind(channel: str, what: dict[str, object]) -> str:
@@ -189,42 +187,41 @@ def _evidence(found: _Wrong) -> dict[str, object]:
     return {"channels": {channel: what["state"] for channel, what in named}, "labels": labels}
 
 
-def chain_root_differs(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(_tokens)
+def chain_root_differs(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A channel's account has another root for a label than the tree cache has."""
+    found = _remembered("chain_root_differs", group, observation.readings[NAME], history)
+    if not isinstance(found, list):
+        return found
+    if not found:
+        return None
+    named = [f"{channel} (label {what['published']})" for channel, what in found]
+    summary = (
+        f"The root on chain is another than the one that was built, "
+        f"of {humanize.plural(len(found), 'channel')} of {group}: {humanize.listed(named, most=_MOST_NAMED)}."
+    )
+    evidence = _evidence(found)
+    advice = (
+        "Claims with proofs of this tree are refused. Run `monitord verify` for these labels: it says whether "
+        "the stored root is that of the participants; then see what the publisher sent."
+    )
+    return Finding("chain_root_differs", group, "critical", len(found), 0, "channels", summary, evidence, advice)
 
-    def finding(group: str, found: _Wrong) -> Finding:
-        named = [f"{channel} (label {what['published']})" for channel, what in found]
-        summary = (
-            f"The root on chain is another than the one that was built, "
-            f"of {humanize.plural(len(found), 'channel')} of {group}: {humanize.listed(named, most=_MOST_NAMED)}."
-        )
-        evidence = _evidence(found)
-        advice = (
-            "Claims with proofs of this tree are refused. Run `monitord verify` for these labels: it says whether "
-            "the stored root is that of the participants; then see what the publisher sent."
-        )
-        return Finding("chain_root_differs", group, "critical", len(found), 0, "channels", summary, evidence, advice)
 
-    return judged_each("chain_root_differs", _of_groups("chain_root_differs", observation, history, orders), finding)
-
-
-def program_changed(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one(NAME)
+def program_changed(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """The program is not executable, or was deployed again, or may be by another key than was known."""
     reading, address = observation.readings[NAME], chain_settings(orders).program
     state = reading.word(PROGRAM_STATE)
     if is_kept(reading):
-        yield NotTaken("program_changed", NAME)
-        return
+        return NotTaken("program_changed", NAME)
     if state is None:
-        yield Unknown("program_changed", NAME, "the program was not read")
-        return
+        return "the program was not read"
     known, present = history.kept(NAME).get("program"), _program(reading)
     if present is None and state == EXECUTABLE:
-        yield Unknown("program_changed", NAME, _NOT_DEPLOYED)
-        return
+        return _NOT_DEPLOYED
     if present is not None and known in (None, present):
-        yield Clear("program_changed", NAME)
-        return
+        return None
     if present is None:
         value, limit, said = state, EXECUTABLE, f"it is {state}"
     elif known is not None and present["deployed"] != known["deployed"]:
@@ -239,7 +236,7 @@ def program_changed(observation: Observation, history: History, orders: Standing
         "Was it deployed on purpose? Then acknowledge this alert: what is there now is then the known one. "
         "If not, somebody else holds the key that may deploy it: stop publishing and claims."
     )
-    yield Finding("program_changed", NAME, "critical", value, limit, "", summary, evidence, advice)
+    return Finding("program_changed", NAME, "critical", value, limit, "", summary, evidence, advice)
 
 
 def wallet_low(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -287,9 +284,8 @@ CHAIN_UNREACHABLE = unreachable(
     runbook=("monitord config", "monitord logs --no-follow -n 50", "monitord check"),
     impact=Impact("what is on chain is not known", (NONE, NONE, "not known while it lasts")),
 )
-CHAIN_BEHIND = Rule(
-    name="chain_behind",
-    probe=NAME,
+_rule = partial(Rule, probe=NAME, criterion=_ON_CHAIN)
+CHAIN_BEHIND = _rule(
     severities=("warning", "critical"),
     evaluate=chain_behind,
     runbook=("{pm2} logs --lines 50 --nostream", "{pm2} status", "monitord check --explain"),
@@ -297,38 +293,27 @@ CHAIN_BEHIND = Rule(
         "what is marked as published cannot be claimed", (NONE, NONE, "claims of the newest epochs are refused")
     ),
     recovered=_published_now,
-    criterion=_ON_CHAIN,
 )
-CHAIN_ROOT_DIFFERS = Rule(
-    name="chain_root_differs",
-    probe=NAME,
+CHAIN_ROOT_DIFFERS = _rule(
     severities=("critical",),
     evaluate=chain_root_differs,
     runbook=("monitord verify --group {name} --since 24h", "{pm2} logs --lines 50 --nostream", "monitord check"),
     impact=Impact("proofs lead to another root than is published", (NONE, NONE, "claims are refused")),
     recovered=_published_now,
-    criterion=_ON_CHAIN,
 )
-PROGRAM_CHANGED = Rule(
-    name="program_changed",
-    probe=NAME,
+PROGRAM_CHANGED = _rule(
     severities=("critical",),
     evaluate=program_changed,
     adopt=_adopted,
     runbook=("monitord config", "monitord check --explain", "monitord alerts"),
     impact=Impact("claims are decided by another program", (NONE, NONE, "decided by another program")),
     recovered=_program_now,
-    criterion=_ON_CHAIN,
 )
-WALLET_LOW = Rule(
-    name="wallet_low",
-    probe=NAME,
-    severities=("warning",),
+WALLET_LOW = _rule(
     evaluate=wallet_low,
     runbook=("solana balance {name}", "{pm2} logs --lines 50 --nostream", "monitord check"),
     impact=Impact("nothing can be published once it is empty", (NONE, NONE, "new epochs cannot be claimed")),
     recovered=_balance_now,
-    criterion=_ON_CHAIN,
 )
 UNMEASURED = unmeasured(
     NAME,

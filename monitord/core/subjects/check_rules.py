@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.history.model import History
@@ -24,10 +26,12 @@ from monitord.core.model import (
     Value,
 )
 from monitord.core.orders import CheckOrder, StandingOrders
-from monitord.core.subjects.base import Evaluate, RecoveryContext
+from monitord.core.subjects.base import RecoveryContext, Rule
 from monitord.core.thresholds import Threshold
 
 PROBE = "checks"
+# The criterion of the report that they are judged by.
+MET: Final = "checks_met"
 # Of each check: its number, and what that is in (a word: all samples of one name have one unit); and since when its
 # result is kept (Unix seconds), None where it ran in this reading.
 VALUE, UNIT, KEPT = "check_value", "check_unit", "check_kept"
@@ -153,31 +157,32 @@ Judge = Callable[[JudgedCheck], Finding | Unknown | None]
 
 
 @dataclass(frozen=True, slots=True)
-class CheckJudge:
-    """How one rule judges the checks of some types."""
+class CheckRule:
+    """A rule about the checks of some types, and how it judges one of them."""
 
-    rule: str
+    rule: Rule
     types: frozenset[str]
     judge: Judge
 
-    def evaluate(self, observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-        """The rule's answer for each check of its types: what did not run again changes nothing."""
+
+def check_rule(judge: Judge, *types: str, **declared: Any) -> CheckRule:
+    """The rule, by the judge's name, about the checks of these types; `declared` is what else is known of it."""
+
+    @wraps(judge)
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading, now = observation.readings[PROBE], observation.now.timestamp()
         for check in checks_of(reading, history, orders, now):
-            if check.order.type not in self.types:
+            if check.order.type not in types:
                 continue
-            if not check.is_fresh:
-                yield NotTaken(self.rule, check.name)
+            if not check.is_fresh:  # what did not run again changes nothing
+                yield NotTaken(judge.__name__, check.name)
             elif not check.is_taken:
-                yield Unknown(self.rule, check.name, "it could not be taken")
+                yield Unknown(judge.__name__, check.name, "it could not be taken")
             else:
-                yield self.judge(check) or Clear(self.rule, check.name)
+                yield judge(check) or Clear(judge.__name__, check.name)
 
-
-def evaluated(rule: str, judge: Judge, *types: str) -> tuple[CheckJudge, Evaluate]:
-    """How a rule judges the checks of these types: one by one, and all of a reading."""
-    one = CheckJudge(rule, frozenset(types), judge)
-    return one, one.evaluate
+    known: dict[str, Any] = {"severities": ("warning", "critical"), "criterion": MET, **declared}
+    return CheckRule(Rule(probe=PROBE, evaluate=evaluate, **known), frozenset(types), judge)
 
 
 def checks_of(reading: Reading, history: History, orders: StandingOrders, now: float) -> Iterator[JudgedCheck]:
@@ -213,9 +218,9 @@ def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:
     return tuple(done)
 
 
-def status_of(check: JudgedCheck, judges: tuple[CheckJudge, ...]) -> Status:
+def status_of(check: JudgedCheck, rules: tuple[CheckRule, ...]) -> Status:
     """The worst that the rules find of a check that ran; unknown where they find nothing and do not know."""
-    found = [one.judge(check) for one in judges if check.order.type in one.types]
+    found = [one.judge(check) for one in rules if check.order.type in one.types]
     severities = [each.severity for each in found if isinstance(each, Finding)]
     if severities:
         return max(severities, key=RANK.__getitem__)

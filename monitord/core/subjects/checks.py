@@ -14,7 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Kind, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
-from monitord.core.subjects import checks_report, endpoints, jobs, plugins, values
+from monitord.core.subjects import checks_report, endpoints, jobs, values
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
 
 # How the checks of each type are judged.
-JUDGES: Final = (*endpoints.JUDGES, *values.JUDGES, *jobs.JUDGES, *plugins.JUDGES)
+RULES: Final = (*endpoints.RULES, *values.RULES, *jobs.RULES, values.COMMAND_FAILED)
 
 
 def _is_fresh(reading: Reading, name: str) -> bool:
@@ -67,7 +67,7 @@ def _update(history: History, reading: Reading, before: float | None, now: float
 # What to do about a check that could not be taken, where its type says so itself.
 _ADVICE: Final[Mapping[str, Mapping[Kind, str]]] = {
     **dict.fromkeys(values.TYPES, values.ADVICE),
-    **dict.fromkeys(plugins.TYPES, plugins.ADVICE),
+    **dict.fromkeys(values.PLUGINS, values.PLUGIN_ADVICE),
 }
 
 
@@ -97,25 +97,25 @@ def _undetermined(history: History, orders: StandingOrders, now: float) -> tuple
     if reading is None:
         return ()
     checks = (check for check in checks_of(reading, history, orders, now) if check.is_taken)
-    return tuple(check.name for check in checks if status_of(check, JUDGES) == "unknown")
+    return tuple(check.name for check in checks if status_of(check, RULES) == "unknown")
 
 
 def _check(check: JudgedCheck, read_at: float) -> CheckStatus:
     kept = check.number(KEPT)
     return CheckStatus(
         type=check.order.type,
-        status=status_of(check, JUDGES),
+        status=status_of(check, RULES),
         value=check.number(),
         unit=check.unit,
         warning=written(check.order.warning),
         critical=written(check.order.critical),
         age_seconds=round(max(0.0, check.now - (read_at if kept is None else kept)), 3),
         error=check.word(endpoints.ERROR) or None,
-        text=check.word(plugins.TEXT) or None,
+        text=check.word(values.TEXT) or None,
         perfdata={
             one.label("label"): CheckNumber(one.value if isinstance(one.value, int | float) else None, one.label("uom"))
             for one in check.labelled
-            if one.name == plugins.PERFDATA
+            if one.name == values.PERFDATA
         },
     )
 
@@ -207,7 +207,7 @@ def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
 CHECKS = Subject(
     PROBE,
     "checks",
-    rules=(*endpoints.RULES, *values.RULES, *jobs.RULES, *plugins.RULES, UNMEASURED),
+    rules=(*(one.rule for one in RULES), UNMEASURED),
     update=_update,
     members="checks",
     member="check",

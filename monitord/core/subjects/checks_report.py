@@ -12,7 +12,7 @@ from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import CriterionResult, LevelFamily, ReportPart, SuccessCriterion, Tracker, all_well
 from monitord.core.report.model import CheckReport, Report
-from monitord.core.subjects.check_rules import KEPT, PROBE, in_words
+from monitord.core.subjects.check_rules import KEPT, MET, PROBE, in_words
 from monitord.core.subjects.check_rules import said as number
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def checks(report: Report) -> Iterator[Section]:
 def _checks_met(facts: ReportFacts) -> CriterionResult:
     unseen, many = facts.too_blind(PROBE), len(facts.orders.checks)
     well = f"{humanize.plural(many, 'check')} met throughout."
-    return all_well(facts, CHECKS_MET.name, [unseen] if unseen else [], well=well)
+    return all_well(facts, MET, [unseen] if unseen else [], well=well)
 
 
 def _came(reading: Reading) -> Mapping[str, float | None]:
@@ -60,9 +60,9 @@ def _came(reading: Reading) -> Mapping[str, float | None]:
 
 
 CHECKS_MET = SuccessCriterion(
-    "checks_met",
+    MET,
     lambda facts: f"Checks of one's own met ({len(facts.orders.checks)})",
     "none was critical, notified or explained by what it depends on, and the result of each is known",
     judge=_checks_met,
 )
-LEVELS = (LevelFamily(CHECKS_MET.name, _came, unmeasured="No result is known of {}."),)
+LEVELS = (LevelFamily(MET, _came, unmeasured="No result is known of {}."),)

@@ -8,9 +8,8 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.model import Alert, Finding, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Impact, RecoveryContext, Rule
-from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
-from monitord.core.subjects.checks_report import CHECKS_MET
+from monitord.core.subjects.base import Impact, RecoveryContext
+from monitord.core.subjects.check_rules import JudgedCheck, blocks_users, check_rule, said, value_now
 from monitord.core.subjects.servers import ADVICE
 
 TYPES: Final = ("http", "tcp")
@@ -87,40 +86,22 @@ def _impact(alert: Alert, orders: StandingOrders) -> str:
     )
 
 
-DOWN, _down = evaluated("endpoint_down", endpoint_down, *TYPES)
-SLOW, _slow = evaluated("endpoint_slow", endpoint_slow, *TYPES)
-EXPIRING, _expiring = evaluated("certificate_expiring", certificate_expiring, *TYPES)
-JUDGES: Final = (DOWN, SLOW, EXPIRING)
-
-ENDPOINT_DOWN = Rule(
-    name="endpoint_down",
-    probe=PROBE,
-    severities=("warning", "critical"),
-    evaluate=_down,
-    runbook=_RUNBOOK,
-    impact=Impact(_impact),
-    blocking=blocks_users,
-    recovered=_answers_now,
-    criterion=CHECKS_MET.name,
+ENDPOINT_DOWN = check_rule(
+    endpoint_down, *TYPES, runbook=_RUNBOOK, impact=Impact(_impact), blocking=blocks_users, recovered=_answers_now
 )
-ENDPOINT_SLOW = Rule(
-    name="endpoint_slow",
-    probe=PROBE,
-    severities=("warning", "critical"),
-    evaluate=_slow,
+ENDPOINT_SLOW = check_rule(
+    endpoint_slow,
+    *TYPES,
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"whoever asks {alert.subject} waits"),
     recovered=_answers_now,
-    criterion=CHECKS_MET.name,
 )
-CERTIFICATE_EXPIRING = Rule(
-    name="certificate_expiring",
-    probe=PROBE,
+CERTIFICATE_EXPIRING = check_rule(
+    certificate_expiring,
+    *TYPES,
     severities=("warning",),
-    evaluate=_expiring,
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"{alert.subject} is refused by everybody once it has expired"),
     recovered=lambda alert, _: f"The certificate of {alert.subject} is valid for longer than its limit again.",
-    criterion=CHECKS_MET.name,
 )
 RULES: Final = (ENDPOINT_DOWN, ENDPOINT_SLOW, CERTIFICATE_EXPIRING)

@@ -13,7 +13,7 @@ from monitord.core.history.epochs import empty_labels, sealed_labels
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Observation, Reading
 from monitord.core.orders import SEALS, TABLES, StandingOrders
-from monitord.core.subjects import epochs_criteria, epochs_report, epochs_status, participation, sealing, sealing_labels
+from monitord.core.subjects import epochs_report, epochs_status, participation, sealing, sealing_labels
 from monitord.core.subjects.base import Defaults, Subject, Updated
 from monitord.core.subjects.postgres import table_shown
 from monitord.core.subjects.servers import unmeasured
@@ -104,7 +104,7 @@ EPOCHS = Subject(
     ),
     off_by_default=lambda orders: None if "epochs" in orders.probes else ("epochs", "MONITORD_EPOCHS__GROUPS"),
     runbook_words=_runbook_words,
-    criteria=(epochs_criteria.EPOCHS_SEALED,),
+    criteria=(epochs_report.EPOCHS_SEALED,),
     rollups=epochs_status.ROLLUPS,
     limits={
         "seal_warning": "the age of the newest seal, past which is a warning",

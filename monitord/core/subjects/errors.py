@@ -11,8 +11,8 @@ from monitord.core.history.error_lines import OVER_SHARE, ErrorHistory, ServiceE
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, EpochImpact, Impact, MetricFamily, RecoveryContext, Rule, metrics_of
-from monitord.core.subjects.fleet import RUNBOOK, blocks_users, faces_users, state_now
+from monitord.core.subjects.base import NONE, EpochImpact, Impact, MetricFamily, RecoveryContext, metrics_of
+from monitord.core.subjects.fleet import faces_users, of_service, state_now
 
 _UNHEARD: Final = "PM2's bus was not heard for long enough"
 _FLOOR: Final = "not each of its lines was read"
@@ -121,14 +121,10 @@ ERROR_METRICS: Final[tuple[MetricFamily[ErrorsStatus], ...]] = metrics_of(
     ("service_error_lines_limit", "The lines a minute past which a service's errors rise.", "limit"),
 )
 
-ERRORS_RISING = Rule(
-    name="errors_rising",
-    probe="pm2",
+ERRORS_RISING = of_service(
     evaluate=errors_rising,
     roles=frozenset({"service", "errors"}),
     workers=_workers,
-    runbook=RUNBOOK,
     impact=Impact(lambda alert, _: f"what {alert.subject} does fails more often than it did", _on_epochs),
-    blocking=blocks_users,
     recovered=_fewer_now,
 )

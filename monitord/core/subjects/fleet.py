@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
@@ -14,7 +15,7 @@ from monitord.core.history.process_states import FROZEN, fits
 from monitord.core.latest import latest
 from monitord.core.model import Alert
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.subjects.base import NONE, UNKNOWN, EpochImpact, Impact, RecoveryContext, Role
+from monitord.core.subjects.base import NONE, UNKNOWN, EpochImpact, Impact, RecoveryContext, Role, Rule
 
 Member = tuple[str, Expected | None, Mapping[str, Process]]
 
@@ -128,3 +129,4 @@ PM2_LOG: Final = "tail -n 50 {home}/pm2.log"
 RUNBOOK: Final = ("{pm2} logs {name} --err --lines 50 --nostream", "{pm2} describe {name}", PM2_LOG)
 DEAD: Final = Impact(impact_of_dead, epoch_impact_of_dead)
 SERVICE: Final[frozenset[Role]] = frozenset({"service"})
+of_service = partial(Rule, probe="pm2", roles=SERVICE, runbook=RUNBOOK, blocking=blocks_users)

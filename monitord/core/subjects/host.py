@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from shlex import quote
 from typing import Final
 
@@ -26,10 +26,21 @@ from monitord.core.anomalies.forecasts import (
 from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
 from monitord.core.history.mounts import unmounted
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Finding, Observation, Reading, Severity
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import busy, host_criteria, host_status
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
+from monitord.core.subjects.base import (
+    NONE,
+    Answer,
+    Impact,
+    RecoveryContext,
+    Replaces,
+    Rule,
+    Subject,
+    Updated,
+    of_each,
+    of_one,
+)
 from monitord.core.subjects.servers import unmeasured
 
 # A disk past its limit still takes rows; one as full as this does not.
@@ -54,103 +65,86 @@ def update_full(
     return history if full == history.full else replace(history, full=full)
 
 
-def disk_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.disks)
+def disk_high(path: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A disk past the limits, by space (percent, as df counts it) or by inodes, whichever is worse."""
     reading = observation.readings["host"]
-    for path in orders.disks:
-        space, free = reading.number("disk_used", path=path), reading.number("disk_free", path=path)
-        inodes = reading.number("disk_inodes_used", path=path)
-        found = [(round(used, 2), what) for used, what in ((space, "space"), (inodes, "inodes")) if used is not None]
-        if not found:
-            yield Unknown("disk_high", path, "it cannot be measured")
-            continue
-        used, what = max(found, key=lambda one: one[0])
-        warning, critical = orders.disk_limits(path)
-        if used <= warning:  # without inodes there are none that could run out; space there always is
-            yield Unknown("disk_high", path, "its space is not told") if space is None else Clear("disk_high", path)
-            continue
-        is_critical = used > critical
-        limit = critical if is_critical else warning
-        left = "" if free is None else f"; {humanize.size(free)} are left"
-        said = {
-            "space": f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
-            "inodes": f"The disk at {path} has used {used:.1f}% of its inodes, past {limit:g}%: when they are gone no "
-            f"file can be made, whatever space is left{left}.",
-        }
-        remedy = {
-            "space": f"Free space on {path} now: old logs, old rows, backups."
-            if is_critical
-            else f"Plan to free space on {path}.",
-            "inodes": f"Find the directories with the most files on {path} and delete what is not needed: "
-            f"du --inodes -x {quote(path)} | sort -n | tail",
-        }
-        yield Finding(
-            rule="disk_high",
-            subject=path,
-            severity="critical" if is_critical else "warning",
-            value=used,
-            limit=limit,
-            unit="percent",
-            summary=said[what],
-            evidence={"free_bytes": free}
-            | ({} if inodes is None else {"full_of": what, "used_percent": space, "inodes_used_percent": inodes}),
-            recommendation=remedy[what],
-        )
+    space, free = reading.number("disk_used", path=path), reading.number("disk_free", path=path)
+    inodes = reading.number("disk_inodes_used", path=path)
+    found = [(round(used, 2), what) for used, what in ((space, "space"), (inodes, "inodes")) if used is not None]
+    if not found:
+        return "it cannot be measured"
+    used, what = max(found, key=lambda one: one[0])
+    warning, critical = orders.disk_limits(path)
+    if used <= warning:  # without inodes there are none that could run out; space there always is
+        return "its space is not told" if space is None else None
+    is_critical = used > critical
+    limit = critical if is_critical else warning
+    left = "" if free is None else f"; {humanize.size(free)} are left"
+    said = {
+        "space": f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
+        "inodes": f"The disk at {path} has used {used:.1f}% of its inodes, past {limit:g}%: when they are gone no "
+        f"file can be made, whatever space is left{left}.",
+    }
+    remedy = {
+        "space": f"Free space on {path} now: old logs, old rows, backups."
+        if is_critical
+        else f"Plan to free space on {path}.",
+        "inodes": f"Find the directories with the most files on {path} and delete what is not needed: "
+        f"du --inodes -x {quote(path)} | sort -n | tail",
+    }
+    evidence = {"free_bytes": free} | (
+        {} if inodes is None else {"full_of": what, "used_percent": space, "inodes_used_percent": inodes}
+    )
+    severity: Severity = "critical" if is_critical else "warning"
+    return Finding("disk_high", path, severity, used, limit, "percent", said[what], evidence, remedy[what])
 
 
-def disk_filling(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.disks)
+def disk_filling(path: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A disk that fills so steadily that it will be full."""
     now, reading = observation.now.timestamp(), observation.readings["host"]
-    for path in orders.disks:
-        terms = disk_terms(orders, path)
-        used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
-        if used is None or series is None:
-            yield Unknown("disk_filling", path, "it cannot be measured")
-            continue
-        outlook = disk_outlook(path, series, history.trends.get(fast_disk_key(path)), used, now, orders)
-        if outlook is None:
-            fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders, path)
-            past = trends.is_past(series, terms)
-            past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
-            yield Unknown("disk_filling", path, PAST) if past else Clear("disk_filling", path)
-            continue
-        is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
-        free = reading.number("disk_free", path=path)
-        yield Finding(
-            rule="disk_filling",
-            subject=path,
-            severity="critical" if is_critical else "warning",
-            value=round(outlook.per_hour, 2),
-            limit=None,
-            unit="percent/h",
-            summary=(
-                f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({seen_for(outlook)}) and would be full "
-                f"{reached(outlook)}; it is {used:.1f}% full now."
-            ),
-            evidence={
-                "used_percent": round(used, 2),
-                "limit_percent": FULL,
-                "free_bytes": free,
-                "percent_per_hour": round(outlook.per_hour, 3),
-            }
-            | outlook_evidence(outlook),
-            recommendation=(
-                f"Find what grows on {path} (du -x --max-depth=2 {quote(path)}): logs first, then the database's "
-                f"tables and WAL, then dumps and backups. Stop it or free space {deadline(outlook)}."
-            ),
-        )
+    terms = disk_terms(orders, path)
+    used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
+    if used is None or series is None:
+        return "it cannot be measured"
+    outlook = disk_outlook(path, series, history.trends.get(fast_disk_key(path)), used, now, orders)
+    if outlook is None:
+        fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders, path)
+        past = trends.is_past(series, terms)
+        past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
+        return PAST if past else None
+    is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
+    free = reading.number("disk_free", path=path)
+    summary = (
+        f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({seen_for(outlook)}) and would be full "
+        f"{reached(outlook)}; it is {used:.1f}% full now."
+    )
+    evidence = {
+        "used_percent": round(used, 2),
+        "limit_percent": FULL,
+        "free_bytes": free,
+        "percent_per_hour": round(outlook.per_hour, 3),
+    } | outlook_evidence(outlook)
+    advice = (
+        f"Find what grows on {path} (du -x --max-depth=2 {quote(path)}): logs first, then the database's "
+        f"tables and WAL, then dumps and backups. Stop it or free space {deadline(outlook)}."
+    )
+    severity: Severity = "critical" if is_critical else "warning"
+    return Finding(
+        "disk_filling", path, severity, round(outlook.per_hour, 2), None, "percent/h", summary, evidence, advice
+    )
 
 
-def host_memory_low(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one("host")
+def host_memory_low(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Less memory available than ordered."""
     reading = observation.readings["host"]
     available = reading.number("memory_available")
     if available is None:
-        yield Unknown("host_memory_low", "host", "the kernel did not report it")
-        return
+        return "the kernel did not report it"
     if available >= orders.host_memory:
-        yield Clear("host_memory_low", "host")
-        return
+        return None
     hungriest = sorted(
         (
             (process.memory, name)
@@ -174,7 +168,7 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
     )
     advice = "Find what took the memory before the kernel chooses a process to kill."
     value = int(available)
-    yield Finding("host_memory_low", "host", "critical", value, orders.host_memory, "bytes", summary, evidence, advice)
+    return Finding("host_memory_low", "host", "critical", value, orders.host_memory, "bytes", summary, evidence, advice)
 
 
 def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:
@@ -204,9 +198,8 @@ _DISK_RUNBOOK: Final = (
     "ORDER BY pg_total_relation_size(oid) DESC LIMIT 5",
 )
 
-HOST_MEMORY_LOW = Rule(
-    name="host_memory_low",
-    probe="host",
+_rule = partial(Rule, probe="host", criterion=host_criteria.HOST_HEALTHY.name)
+HOST_MEMORY_LOW = _rule(
     severities=("critical",),
     evaluate=host_memory_low,
     roles=frozenset({"no_memory"}),
@@ -214,24 +207,17 @@ HOST_MEMORY_LOW = Rule(
     runbook=("free -m", "ps aux --sort=-rss | head -n 10", "dmesg --ctime | grep -i 'out of memory' | tail -n 5"),
     impact=Impact(_AT_RISK, (_AT_RISK, _AT_RISK, _AT_RISK)),
     recovered=_available_now,
-    criterion=host_criteria.HOST_HEALTHY.name,
 )
-DISK_FILLING = Rule(
-    name="disk_filling",
-    probe="host",
+DISK_FILLING = _rule(
     severities=("warning", "critical"),
     evaluate=disk_filling,
     runbook=_DISK_RUNBOOK,
     impact=_DISK,
     recovered=lambda alert, at: _used_now(alert, at, " and no longer fills steadily"),
-    criterion=host_criteria.HOST_HEALTHY.name,
 )
-DISK_HIGH = Rule(
-    name="disk_high",
-    probe="host",
+DISK_HIGH = _rule(
     severities=("warning", "critical"),
     evaluate=disk_high,
-    # A disk past its first limit fills on: it is full for good at the second.
     replaces=(Replaces(DISK_FILLING, when=lambda stronger, _: stronger.severity == "critical"),),
     roles=frozenset({"full_disk"}),
     inhibits_firing=True,
@@ -240,7 +226,6 @@ DISK_HIGH = Rule(
     impact=_DISK,
     blocking=lambda *_: ("everything that writes to this disk",),
     recovered=_used_now,
-    criterion=host_criteria.HOST_HEALTHY.name,
 )
 UNMEASURED = unmeasured(
     "host",

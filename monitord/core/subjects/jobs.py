@@ -10,9 +10,8 @@ from monitord.core.cron import schedule
 from monitord.core.history.checkins import Job
 from monitord.core.model import Alert, Finding, Severity, Unknown
 from monitord.core.orders import CheckOrder
-from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Rule
-from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
-from monitord.core.subjects.checks_report import CHECKS_MET
+from monitord.core.subjects.base import Impact, RecoveryContext
+from monitord.core.subjects.check_rules import JudgedCheck, blocks_users, check_rule
 
 TYPES: Final = ("checkin",)
 # A report that comes so shortly before its moment is the report of that moment: clocks differ.
@@ -137,24 +136,14 @@ def _reported_now(alert: Alert, at: RecoveryContext) -> str | None:
     return f"{alert.subject} has reported {how} at {humanize.moment(job.ended, at.now)}."
 
 
-MISSED, _missed = evaluated("checkin_missed", checkin_missed, *TYPES)
-FAILED, _failed = evaluated("checkin_failed", checkin_failed, *TYPES)
-OVERRAN, _overran = evaluated("checkin_overran", checkin_overran, *TYPES)
-JUDGES: Final = (MISSED, FAILED, OVERRAN)
-
-
-def _rule(name: str, evaluate: Evaluate) -> Rule:
-    return Rule(
-        name=name,
-        probe=PROBE,
-        severities=("warning", "critical"),
-        evaluate=evaluate,
+RULES: Final = tuple(
+    check_rule(
+        judge,
+        *TYPES,
         runbook=_RUNBOOK,
         impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs may not be done"),
         blocking=blocks_users,
         recovered=_reported_now,
-        criterion=CHECKS_MET.name,
     )
-
-
-RULES: Final = tuple(_rule(one.rule, how) for one, how in ((MISSED, _missed), (FAILED, _failed), (OVERRAN, _overran)))
+    for judge in (checkin_missed, checkin_failed, checkin_overran)
+)

@@ -22,9 +22,9 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_status
-from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
-from monitord.core.subjects.fleet import SERVICE, all_of_them, blocks_users, faces_users, fleet, state_now
-from monitord.core.subjects.pm2_criteria import MEMORY_STABLE
+from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces
+from monitord.core.subjects.fleet import all_of_them, faces_users, fleet, of_service, state_now
+from monitord.core.subjects.pm2_report import MEMORY_STABLE
 
 
 def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -114,31 +114,21 @@ _MEMORY: Final = Impact(
     lambda alert, _: f"{alert.subject} is at risk of being ended for its memory", _on_epochs_of_memory
 )
 
-SERVICE_MEMORY_LEAK = Rule(
-    name="service_memory_leak",
-    probe="pm2",
-    severities=("warning",),
+SERVICE_MEMORY_LEAK = of_service(
     evaluate=service_memory_leak,
     members=all_of_them,
-    roles=SERVICE,
     runbook=_MEMORY_RUNBOOK,
     impact=_MEMORY,
-    blocking=blocks_users,
     recovered=lambda alert, at: _memory_now(alert, at, ", and no longer rises steadily"),
     criterion=MEMORY_STABLE.name,
 )
-SERVICE_MEMORY_HIGH = Rule(
-    name="service_memory_high",
-    probe="pm2",
-    severities=("warning",),
+SERVICE_MEMORY_HIGH = of_service(
     evaluate=service_memory_high,
     members=all_of_them,
     replaces=(Replaces(SERVICE_MEMORY_LEAK),),
-    roles=SERVICE,
     recommend=lambda _: "restart_service",
     lasting=True,
     runbook=_MEMORY_RUNBOOK,
     impact=_MEMORY,
-    blocking=blocks_users,
     recovered=_memory_now,
 )

@@ -10,9 +10,10 @@ from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Style
 from monitord.core.history import clocks
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Finding, Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import (
+    Answer,
     MetricFamily,
     MetricGroup,
     RecoveryContext,
@@ -21,6 +22,7 @@ from monitord.core.subjects.base import (
     StatusSection,
     Subject,
     metrics_of,
+    of_one,
     whole,
 )
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 _DEGRADED: Final = "monitor_degraded"
 
 
-def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one("monitord")
+def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Whatever degrades monitord itself."""
     reading = observation.readings["monitord"]
     late, limit = reading.number("cycle_late"), orders.late_after.total_seconds()
@@ -43,9 +46,8 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
         troubles.insert(0, f"its cycle began {humanize.duration(late)} late")
     if not troubles:
         is_untold = late is None
-        yield Unknown(_DEGRADED, "monitord", "the reading does not tell") if is_untold else Clear(_DEGRADED, "monitord")
-        return
-    yield Finding(
+        return "the reading does not tell" if is_untold else None
+    return Finding(
         rule=_DEGRADED,
         subject="monitord",
         severity="warning",
@@ -76,14 +78,7 @@ def _well_now(alert: Alert, at: RecoveryContext) -> str:
     return "monitord works as expected again: cycles on time, the snapshot written, every channel accepting."
 
 
-MONITOR_DEGRADED = Rule(
-    name=_DEGRADED,
-    probe="monitord",
-    severities=("warning",),
-    evaluate=monitor_degraded,
-    roles=frozenset({"monitor"}),
-    recovered=_well_now,
-)
+MONITOR_DEGRADED = Rule(probe="monitord", evaluate=monitor_degraded, roles=frozenset({"monitor"}), recovered=_well_now)
 
 
 @dataclass(frozen=True, slots=True)

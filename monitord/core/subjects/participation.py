@@ -6,6 +6,7 @@ Nothing is judged before the habit is known, nor where the orders want none of i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
@@ -17,49 +18,45 @@ from monitord.core.history.epochs import calendar
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Rule
+from monitord.core.subjects.base import NONE, NOT_JUDGED, Answer, EpochImpact, Impact, RecoveryContext, Rule, of_each
 from monitord.core.subjects.tables import NO_FLOW, fed_by
 
 UNTOLD = "too little of its past is known"
 
 
-def sealing_incomplete(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def sealing_incomplete(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Channels took part in the newest complete label and were not sealed for it, more of them than is its habit."""
     if not orders.learned_warnings:
-        return
+        return NOT_JUDGED
     if disagree(history):
-        yield from (Unknown("sealing_incomplete", group, DISAGREE) for group in orders.groups)
-        return
+        return DISAGREE
     days = calendar(orders)
     expected = days.expected(judged_at(history, observation.now.timestamp()))
-    for group in orders.groups:
-        seen = history.learned.get(group, NOTHING_LEARNED).completeness
-        newest = seen.participating.newest
-        if newest is None or newest < expected - KEEP_LABELS * days.length:
-            continue  # nobody counts who takes part, or not any more
-        judged = incomplete(seen) if newest >= expected else None
-        if judged is None:
-            yield Unknown("sealing_incomplete", group, UNTOLD)
-        elif not judged:
-            yield Clear("sealing_incomplete", group)
-        else:
-            newest = seen.newest or newest
-            took, unsealed = seen.participating.get(newest) or 0, seen.unsealed.get(newest) or 0
-            more = unsealed - len(seen.channels)
-            names = ", ".join(seen.channels) + (f" and {more} more" if seen.channels and more > 0 else "")
-            summary = (
-                f"{group} sealed {humanize.label_at(newest)} without {unsealed} of the "
-                f"{humanize.plural(took, 'channel')} that took part{': ' if names else ''}{names}."
-            )
-            evidence = {
-                "label": newest,
-                "participating": took,
-                "unsealed": unsealed,
-                "channels": list(seen.channels),
-                "labels_before": len(habit(seen).pairs),
-            }
-            advice = f"Have {group} seal the channels that are left out; their participants cannot claim until then."
-            yield Finding("sealing_incomplete", group, "warning", unsealed, 0, "channels", summary, evidence, advice)
+    seen = history.learned.get(group, NOTHING_LEARNED).completeness
+    newest = seen.participating.newest
+    if newest is None or newest < expected - KEEP_LABELS * days.length:
+        return NOT_JUDGED  # nobody counts who takes part, or not any more
+    judged = incomplete(seen) if newest >= expected else None
+    if not judged:
+        return UNTOLD if judged is None else None
+    newest = seen.newest or newest
+    took, unsealed = seen.participating.get(newest) or 0, seen.unsealed.get(newest) or 0
+    more = unsealed - len(seen.channels)
+    names = ", ".join(seen.channels) + (f" and {more} more" if seen.channels and more > 0 else "")
+    summary = (
+        f"{group} sealed {humanize.label_at(newest)} without {unsealed} of the "
+        f"{humanize.plural(took, 'channel')} that took part{': ' if names else ''}{names}."
+    )
+    evidence = {
+        "label": newest,
+        "participating": took,
+        "unsealed": unsealed,
+        "channels": list(seen.channels),
+        "labels_before": len(habit(seen).pairs),
+    }
+    advice = f"Have {group} seal the channels that are left out; their participants cannot claim until then."
+    return Finding("sealing_incomplete", group, "warning", unsealed, 0, "channels", summary, evidence, advice)
 
 
 def channel_silent(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -132,27 +129,16 @@ _RUNBOOK: Final = (
     "{pm2} status",
 )
 
-SEALING_INCOMPLETE = Rule(
-    name="sealing_incomplete",
-    probe="epochs",
-    severities=("warning",),
+_rule = partial(Rule, probe="epochs", runbook=_RUNBOOK)
+SEALING_INCOMPLETE = _rule(
     evaluate=sealing_incomplete,
     roles=frozenset({"sealing"}),
     workers=sealed_by,
-    runbook=_RUNBOOK,
     impact=Impact(on_epochs=lambda alert, _: not_sealed(alert.subject)),
     blocking=lambda *_: ("epoch sealing",),
     recovered=_complete_now,
 )
-CHANNEL_SILENT = Rule(
-    name="channel_silent",
-    probe="epochs",
-    severities=("warning",),
-    evaluate=channel_silent,
-    roles=frozenset({"flow"}),
-    workers=fed_by,
-    runbook=_RUNBOOK,
-    impact=NO_FLOW,
-    recovered=_heard_now,
+CHANNEL_SILENT = _rule(
+    evaluate=channel_silent, roles=frozenset({"flow"}), workers=fed_by, impact=NO_FLOW, recovered=_heard_now
 )
 RULES = (SEALING_INCOMPLETE, CHANNEL_SILENT)

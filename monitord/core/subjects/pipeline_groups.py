@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
@@ -11,7 +12,7 @@ from monitord.core.history.model import History
 from monitord.core.history.pipeline import adopt_members, members
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.base import NONE, NOT_JUDGED, Answer, Impact, RecoveryContext, Rule, of_each
 from monitord.core.subjects.pipeline_settings import NAME
 
 # Seen in the monitored system beside its two groups; nothing of it is published.
@@ -60,43 +61,37 @@ def _finding(subject: str, value: int, summary: str, channels: list[str]) -> Fin
     )
 
 
-def category_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def category_missing(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Seals of the newest whole label have no category, or far fewer than usual have one of their own."""
     reading = observation.readings[NAME]
-    for group in orders.groups:
-        none = reading.number("uncategorised", group=group)
-        share = reading.number("categorised", group=group)
-        if reading.number("categorised_label", group=group) is None and none is None and share is None:
-            continue  # nothing of it is sealed
-        if none is None or share is None:
-            yield Unknown("category_missing", group, "it is not told which seals have a category")
-            continue
-        typical = reading.number("categorised_usual", group=group)
-        is_lacking = (
-            typical is not None and orders.learned_warnings and lacks_categories(share / 100, (typical / 100,) * ENOUGH)
-        )
-        if not none and not is_lacking:
-            yield Clear("category_missing", group)
-            continue
-        label = reading.number("categorised_label", group=group)
-        of_label = "" if label is None else f" of {humanize.label(label)}"
-        said = f"{humanize.plural(none, 'seal')} of {group}{of_label} {'has' if none == 1 else 'have'} no category"
-        if not none:
-            said = f"{share:g}% of the seals of {group}{of_label} have a category of their own; usual is {typical:g}%"
-        yield Finding(
-            rule="category_missing",
-            subject=group,
-            severity="warning",
-            value=int(none) if none else share,
-            limit=0 if none or typical is None else round(typical * HALF, 1),
-            unit="seals" if none else "percent",
-            summary=f"{said}.",
-            evidence={"group": group, "usual_percent": typical},
-            recommendation=(
-                f"Look at what finds the categories of {group}'s channels: what is sealed without one is not in the "
-                "root of its category."
-            ),
-        )
+    none = reading.number("uncategorised", group=group)
+    share = reading.number("categorised", group=group)
+    if reading.number("categorised_label", group=group) is None and none is None and share is None:
+        return NOT_JUDGED  # nothing of it is sealed
+    if none is None or share is None:
+        return "it is not told which seals have a category"
+    typical = reading.number("categorised_usual", group=group)
+    is_lacking = (
+        typical is not None and orders.learned_warnings and lacks_categories(share / 100, (typical / 100,) * ENOUGH)
+    )
+    if not none and not is_lacking:
+        return None
+    label = reading.number("categorised_label", group=group)
+    of_label = "" if label is None else f" of {humanize.label(label)}"
+    said = f"{humanize.plural(none, 'seal')} of {group}{of_label} {'has' if none == 1 else 'have'} no category"
+    if not none:
+        said = f"{share:g}% of the seals of {group}{of_label} have a category of their own; usual is {typical:g}%"
+    evidence = {"group": group, "usual_percent": typical}
+    advice = (
+        f"Look at what finds the categories of {group}'s channels: what is sealed without one is not in the "
+        "root of its category."
+    )
+    value = int(none) if none else share
+    limit = 0 if none or typical is None else round(typical * HALF, 1)
+    return Finding(
+        "category_missing", group, "warning", value, limit, "seals" if none else "percent", f"{said}.", evidence, advice
+    )
 
 
 def _members_now(alert: Alert, at: RecoveryContext) -> str:
@@ -123,24 +118,19 @@ _RUNBOOK: Final = (
     "{pm2} logs {sealer} --lines 50 --nostream",
     "{pm2} status",
 )
-GROUP_MEMBERSHIP = Rule(
-    name="group_membership",
-    probe=NAME,
+_rule = partial(Rule, probe=NAME, runbook=_RUNBOOK)
+GROUP_MEMBERSHIP = _rule(
     evaluate=group_membership,
     absent="clear",
     adopt=adopt_members,
-    runbook=_RUNBOOK,
     impact=Impact(
         "channels are in groups where they were not",
         (NONE, "channels may be sealed for a group that is not theirs", "participants may claim another group's token"),
     ),
     recovered=_members_now,
 )
-CATEGORY_MISSING = Rule(
-    name="category_missing",
-    probe=NAME,
+CATEGORY_MISSING = _rule(
     evaluate=category_missing,
-    runbook=_RUNBOOK,
     impact=Impact(
         "seals carry no category",
         ("categories are not collected", "channels are not sealed under their category", "category roots lack them"),

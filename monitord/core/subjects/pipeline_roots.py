@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.copying import replace
 from monitord.core.history.clocks import judged_at
 from monitord.core.history.database import unlike
 from monitord.core.history.epochs import window_seconds
 from monitord.core.history.model import History
 from monitord.core.history.pipeline import adopt_roots
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Severity, Unknown
+from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule, judged_each
+from monitord.core.subjects.base import (
+    NONE,
+    NOT_JUDGED,
+    Answer,
+    EpochImpact,
+    Impact,
+    RecoveryContext,
+    Replaces,
+    Rule,
+    of_each,
+)
 from monitord.core.subjects.pipeline_settings import NAME
 from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 
@@ -31,29 +41,17 @@ _READ_FROM: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 }
 
 
-def _count(rule: str, reading: Reading, kind: str, group: str) -> int | Unknown | None:
-    """How many seals of a group have this trouble; None where there is no table to read it from.
-
-    Where there is one and no number, it could not be read.
-    """
+def _count(reading: Reading, kind: str, group: str) -> int | str | None:
+    """How many seals of a group have this trouble, or why it is not known; None where no table tells it."""
     many = reading.number("trouble", kind=kind, group=group)
     if many is not None:
         return int(many)
     if next(reading.named("trouble"), None) is None:
-        return Unknown(rule, group, _UNREAD)
+        return _UNREAD
     there = reading.values("there", "table")
     ways = _READ_FROM.get(kind, ((),))
-    if all(any(there.get(table) == 0 for table in tables) for tables in ways):
-        return None
-    return Unknown(rule, group, _UNTOLD)
-
-
-def _troubles(rule: str, reading: Reading, kind: str, orders: StandingOrders) -> Iterator[tuple[str, int | Unknown]]:
-    """Each group, and how many seals of it have this trouble; of none where there is nothing to read it from."""
-    for group in orders.groups:
-        many = _count(rule, reading, kind, group)
-        if many is not None:
-            yield group, many
+    is_told_nowhere = all(any(there.get(table) == 0 for table in tables) for tables in ways)
+    return None if is_told_nowhere else _UNTOLD
 
 
 def _seals(reading: Reading, kind: str, group: str) -> list[tuple[int, str]]:
@@ -70,18 +68,14 @@ def _named(seals: list[tuple[int, str]], many: int) -> str:
     return ", ".join(said) + (f" and {humanize.count(many - len(seals))} more" if many > len(seals) else "")
 
 
-def _finding(
-    rule: str,
-    group: str,
-    seals: list[tuple[int, str]],
-    value: int,
-    unit: str,
-    summary: str,
-    recommendation: str,
-    severity: Severity = "critical",
-) -> Finding:
-    """What is wrong with so many of a group's seals, or of what belongs to them; `seals` are those known by name."""
-    return Finding(rule, group, severity, value, 0, unit, summary, _evidence(group, seals), recommendation)
+def _of_kind(
+    kind: str, reading: Reading, group: str, finding: Callable[[int, list[tuple[int, str]]], Finding]
+) -> Answer:
+    """What is found of the seals that have this trouble: of how many, and those that are known by name."""
+    many = _count(reading, kind, group)
+    if many is None:
+        return NOT_JUDGED
+    return many if isinstance(many, str) else finding(many, _seals(reading, kind, group)) if many else None
 
 
 def _evidence(group: str, seals: list[tuple[int, str]]) -> Mapping[str, object]:
@@ -97,86 +91,73 @@ def _places(seals: list[tuple[int, str]]) -> list[str]:
     return [f"{label}/{channel}" for label, channel in seals]
 
 
-def root_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A seal with participants has no root, or one of zeros."""
-    reading = observation.readings[NAME]
-
-    def finding(group: str, many: int) -> Finding:
-        seals = _seals(reading, "empty", group)
-        return _finding(
-            "root_empty",
-            group,
-            seals,
-            many,
-            "seals",
-            f"{humanize.plural(many, 'seal')} of {group} with participants {_have(many)} an empty or zero root: "
-            f"{_named(seals, many)}.",
-            f"Have {group} sealed again; do not publish these roots: nobody could claim by them.",
-        )
-
-    return judged_each("root_empty", _troubles("root_empty", reading, "empty", orders), finding)
-
-
 def _have(many: int) -> str:
     return "has" if many == 1 else "have"
 
 
-def root_duplicate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """Two channels or labels have one root: a leaf holds both, so no two true roots are alike."""
-    reading = observation.readings[NAME]
+@of_each(lambda orders: orders.groups)
+def root_empty(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+    """A seal with participants has no root, or one of zeros."""
 
-    def finding(group: str, many: int) -> Finding:
-        seals = _seals(reading, "duplicate", group)
-        return _finding(
-            "root_duplicate",
-            group,
-            seals,
-            many,
-            "roots",
-            f"{humanize.plural(many, 'root')} of {group} {'is' if many == 1 else 'are'} that of several: "
-            f"{_named(seals, len(seals))}.",
-            "Recompute these seals with `monitord verify` and have those that do not match sealed again.",
+    def finding(many: int, seals: list[tuple[int, str]]) -> Finding:
+        summary = (
+            f"{humanize.plural(many, 'seal')} of {group} with participants {_have(many)} an empty or zero root: "
+            f"{_named(seals, many)}."
         )
+        advice = f"Have {group} sealed again; do not publish these roots: nobody could claim by them."
+        return Finding("root_empty", group, "critical", many, 0, "seals", summary, _evidence(group, seals), advice)
 
-    return judged_each("root_duplicate", _troubles("root_duplicate", reading, "duplicate", orders), finding)
+    return _of_kind("empty", observation.readings[NAME], group, finding)
 
 
-def root_changed(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def root_duplicate(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+    """Two channels or labels have one root: a leaf holds both, so no two true roots are alike."""
+
+    def finding(many: int, seals: list[tuple[int, str]]) -> Finding:
+        summary = (
+            f"{humanize.plural(many, 'root')} of {group} {'is' if many == 1 else 'are'} that of several: "
+            f"{_named(seals, len(seals))}."
+        )
+        advice = "Recompute these seals with `monitord verify` and have those that do not match sealed again."
+        return Finding("root_duplicate", group, "critical", many, 0, "roots", summary, _evidence(group, seals), advice)
+
+    return _of_kind("duplicate", observation.readings[NAME], group, finding)
+
+
+@of_each(lambda orders: orders.groups)
+def root_changed(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """The roots of a sealed label are not the ones that were remembered of it, though nothing was sealed later."""
     reading = observation.readings[NAME]
     if next(reading.named("roots"), None) is None and next(reading.named("trouble"), None) is None:
-        yield from (Unknown("root_changed", group, _UNREAD) for group in orders.groups)
-        return
+        return _UNREAD
     if unlike(history):
-        yield from (Unknown("root_changed", group, "it is another database") for group in orders.groups)
-        return
-    for group in orders.groups:
-        changed = history.pipeline.changed.get(group, ())
-        if not changed:
-            yield Clear("root_changed", group)
-            continue
-        labels = [one.label for one in changed]
-        suspects = [(label, channel) for label, channel in _seals(reading, "unlike", group) if label in labels]
-        of_which = f": {_named(suspects, len(suspects))} is not the root of its tree" if suspects else ""
-        gone = any(_seals_of(one.now) < _seals_of(one.was) for one in changed)
-        summary = (
-            f"Roots of {group} were rewritten{' or taken away' if gone else ''} after they were sealed, in "
-            f"{humanize.listed([humanize.label(label) for label in labels])}{of_which}."
-        )
-        evidence = {
-            "group": group,
-            "labels": labels,
-            "was": [one.was for one in changed],
-            "now": [one.now for one in changed],
-            "channels": sorted({channel for _, channel in suspects}),
-            "seals": _places(suspects),
-        }
-        advice = (
-            f"Recompute these labels with `monitord verify --group {group} --epoch {labels[-1]}`, and find out who "
-            "wrote to sealed_epochs. If the change is meant, acknowledge this alert: the present roots are then "
-            "the known ones."
-        )
-        yield Finding("root_changed", group, "critical", len(labels), 0, "labels", summary, evidence, advice)
+        return "it is another database"
+    changed = history.pipeline.changed.get(group, ())
+    if not changed:
+        return None
+    labels = [one.label for one in changed]
+    suspects = [(label, channel) for label, channel in _seals(reading, "unlike", group) if label in labels]
+    of_which = f": {_named(suspects, len(suspects))} is not the root of its tree" if suspects else ""
+    gone = any(_seals_of(one.now) < _seals_of(one.was) for one in changed)
+    summary = (
+        f"Roots of {group} were rewritten{' or taken away' if gone else ''} after they were sealed, in "
+        f"{humanize.listed([humanize.label(label) for label in labels])}{of_which}."
+    )
+    evidence = {
+        "group": group,
+        "labels": labels,
+        "was": [one.was for one in changed],
+        "now": [one.now for one in changed],
+        "channels": sorted({channel for _, channel in suspects}),
+        "seals": _places(suspects),
+    }
+    advice = (
+        f"Recompute these labels with `monitord verify --group {group} --epoch {labels[-1]}`, and find out who "
+        "wrote to sealed_epochs. If the change is meant, acknowledge this alert: the present roots are then "
+        "the known ones."
+    )
+    return Finding("root_changed", group, "critical", len(labels), 0, "labels", summary, evidence, advice)
 
 
 def _seals_of(word: str) -> int:
@@ -187,84 +168,62 @@ def _seals_of(word: str) -> int:
 _MISMATCHES: Final = {"unlike": "root", "miscounted": "number of participants"}
 
 
-def tree_mismatch(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def tree_mismatch(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A tree has another root, or another number of participants, than its seal."""
     reading = observation.readings[NAME]
-
-    def each() -> Iterator[tuple[str, dict[str, int] | Unknown]]:
-        for group in orders.groups:
-            counts = {kind: _count("tree_mismatch", reading, kind, group) for kind in _MISMATCHES}
-            found = {kind: many for kind, many in counts.items() if isinstance(many, int) and many}
-            unread = next((many for many in counts.values() if isinstance(many, Unknown)), None)
-            if found or (unread is None and any(many is not None for many in counts.values())):
-                yield group, found
-            elif unread is not None:
-                yield group, unread
-
-    def finding(group: str, found: dict[str, int]) -> Finding:
-        parts = [
-            f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {_MISMATCHES[kind]} than the seal: "
-            f"{_named(_seals(reading, kind, group), many)}"
-            for kind, many in found.items()
-        ]
-        return _finding(
-            "tree_mismatch",
-            group,
-            [seal for kind in found for seal in _seals(reading, kind, group)],
-            sum(found.values()),
-            "trees",
-            f"{'; '.join(parts)}.",
-            "Recompute these seals with `monitord verify`: it says whether the seal or the tree is wrong. The "
-            "publisher takes its root from the tree.",
-            "warning",
-        )
-
-    return judged_each("tree_mismatch", each(), finding)
+    counts = {kind: _count(reading, kind, group) for kind in _MISMATCHES}
+    found = {kind: many for kind, many in counts.items() if isinstance(many, int) and many}
+    if not found:
+        unread = next((many for many in counts.values() if isinstance(many, str)), None)
+        return unread if any(many is not None for many in counts.values()) else NOT_JUDGED
+    parts = [
+        f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {_MISMATCHES[kind]} than the seal: "
+        f"{_named(_seals(reading, kind, group), many)}"
+        for kind, many in found.items()
+    ]
+    evidence = _evidence(group, [seal for kind in found for seal in _seals(reading, kind, group)])
+    advice = (
+        "Recompute these seals with `monitord verify`: it says whether the seal or the tree is wrong. The "
+        "publisher takes its root from the tree."
+    )
+    many, summary = sum(found.values()), f"{'; '.join(parts)}."
+    return Finding("tree_mismatch", group, "warning", many, 0, "trees", summary, evidence, advice)
 
 
-def tree_too_large(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def tree_too_large(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A seal has more participants than its channel's account on the chain has room for claims."""
-    reading = observation.readings[NAME]
 
-    def finding(group: str, many: int) -> Finding:
-        seals = _seals(reading, "oversized", group)
-        return _finding(
-            "tree_too_large",
-            group,
-            seals,
-            many,
-            "seals",
+    def finding(many: int, seals: list[tuple[int, str]]) -> Finding:
+        summary = (
             f"{humanize.plural(many, 'seal')} of {group} {_have(many)} more than {humanize.count(MOST_CLAIMS)} "
-            f"participants: {_named(seals, many)}.",
-            "They cannot be published whole: have such channels sealed in parts.",
-            "warning",
+            f"participants: {_named(seals, many)}."
         )
+        advice = "They cannot be published whole: have such channels sealed in parts."
+        return Finding("tree_too_large", group, "warning", many, 0, "seals", summary, _evidence(group, seals), advice)
 
-    return judged_each("tree_too_large", _troubles("tree_too_large", reading, "oversized", orders), finding)
+    return _of_kind("oversized", observation.readings[NAME], group, finding)
 
 
-def root_mismatch(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def root_mismatch(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A seal was recomputed from its participants, twice, and its root is another. What cannot be verified is none."""
-    reading = observation.readings[NAME]
-    for group in orders.groups:
-        kept = history.pipeline.mismatched.get(group, ())
-        if not kept:
-            if reading.word("verified", group=group) is not None:
-                yield Clear("root_mismatch", group)
-            continue
-        seals = [(int(label), channel) for label, _, channel in (seal.partition("/") for seal in reversed(kept))]
-        why = reading.word("mismatch", group=group) or ""
-        yield _finding(
-            "root_mismatch",
-            group,
-            seals,
-            len(seals),
-            "seals",
-            f"{humanize.plural(len(seals), 'seal')} of {group} {_have(len(seals))} another root than the participants "
-            f"give: {_named(seals[:_MOST_NAMED], len(seals))}{f' ({why})' if why else ''}.",
-            f"Run `monitord verify --group {group} --since 24h` to see which others do not match; publish none of "
-            "them, and have them sealed again.",
-        )
+    reading, kept = observation.readings[NAME], history.pipeline.mismatched.get(group, ())
+    if not kept:
+        return None if reading.word("verified", group=group) is not None else NOT_JUDGED
+    seals = [(int(label), channel) for label, _, channel in (seal.partition("/") for seal in reversed(kept))]
+    why = reading.word("mismatch", group=group) or ""
+    many = len(seals)
+    summary = (
+        f"{humanize.plural(many, 'seal')} of {group} {_have(many)} another root than the participants "
+        f"give: {_named(seals[:_MOST_NAMED], many)}{f' ({why})' if why else ''}."
+    )
+    advice = (
+        f"Run `monitord verify --group {group} --since 24h` to see which others do not match; publish none of "
+        "them, and have them sealed again."
+    )
+    return Finding("root_mismatch", group, "critical", many, 0, "seals", summary, _evidence(group, seals), advice)
 
 
 def _same_seals(stronger: Finding, weaker: Finding) -> bool:
@@ -306,8 +265,8 @@ _RUNBOOK: Final = (
     "WHERE epoch > extract(epoch FROM now()) - 86400 AND token_group = {literal} ORDER BY sealed_at DESC LIMIT 20",
     "{pm2} logs {sealer} --lines 50 --nostream",
 )
-_ROOT: Final = Rule(
-    name="",
+_of_root = partial(
+    Rule,
     probe=NAME,
     severities=("critical",),
     over=_left_window,
@@ -317,9 +276,7 @@ _ROOT: Final = Rule(
     recovered=_right_now,
     criterion="pipeline_true",
 )
-TREE_MISMATCH = replace(
-    _ROOT,
-    name="tree_mismatch",
+TREE_MISMATCH = _of_root(
     severities=("warning",),
     evaluate=tree_mismatch,
     impact=Impact(
@@ -328,9 +285,7 @@ TREE_MISMATCH = replace(
     ),
     blocking=lambda *_: (),
 )
-TREE_TOO_LARGE = replace(
-    _ROOT,
-    name="tree_too_large",
+TREE_TOO_LARGE = _of_root(
     severities=("warning",),
     evaluate=tree_too_large,
     impact=Impact(
@@ -339,11 +294,9 @@ TREE_TOO_LARGE = replace(
     ),
     blocking=lambda *_: (),
 )
-ROOT_MISMATCH = replace(
-    _ROOT, name="root_mismatch", evaluate=root_mismatch, replaces=(Replaces(TREE_MISMATCH, when=_same_seals),)
-)
+ROOT_MISMATCH = _of_root(evaluate=root_mismatch, replaces=(Replaces(TREE_MISMATCH, when=_same_seals),))
 _SAID_WITH_IT: Final = tuple(Replaces(weaker, when=_same_seals) for weaker in (ROOT_MISMATCH, TREE_MISMATCH))
-ROOT_CHANGED = replace(_ROOT, name="root_changed", evaluate=root_changed, adopt=adopt_roots, replaces=_SAID_WITH_IT)
-ROOT_EMPTY = replace(_ROOT, name="root_empty", evaluate=root_empty, replaces=_SAID_WITH_IT)
-ROOT_DUPLICATE = replace(_ROOT, name="root_duplicate", evaluate=root_duplicate)
+ROOT_CHANGED = _of_root(evaluate=root_changed, adopt=adopt_roots, replaces=_SAID_WITH_IT)
+ROOT_EMPTY = _of_root(evaluate=root_empty, replaces=_SAID_WITH_IT)
+ROOT_DUPLICATE = _of_root(evaluate=root_duplicate)
 RULES = (ROOT_EMPTY, ROOT_DUPLICATE, ROOT_CHANGED, ROOT_MISMATCH, TREE_MISMATCH, TREE_TOO_LARGE)

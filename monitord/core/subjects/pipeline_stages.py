@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
@@ -10,9 +10,9 @@ from monitord.core.anomalies.pipeline import HALF, has_dropped
 from monitord.core.dependencies import feeders
 from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import TABLES, TREES, StandingOrders
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.base import NONE, NOT_JUDGED, Answer, Impact, RecoveryContext, Rule, of_each, of_one
 from monitord.core.subjects.pipeline_settings import NAME, builders, publishers, settings
 from monitord.core.subjects.tables import fed_by
 
@@ -24,81 +24,69 @@ _NOT_COUNTED = "it is not known who takes part"
 _NOT_COMPARED = "the days before are not read yet"
 
 
-def signals_stale(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one(COLLECTION)
+def signals_stale(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """The newest signal is old, whatever comes into its table: what arrives is of the past, or nothing does."""
     reading = observation.readings[NAME]
     if reading.number("there", table=_SIGNALS) == 0:
-        return
+        return NOT_JUDGED
     found, limit = reading.number("newest_signal"), orders.flow_stall.total_seconds()
     if next(reading.named("newest_signal"), None) is None:
-        yield Unknown("signals_stale", COLLECTION, "the signals cannot be read")
-        return
+        return "the signals cannot be read"
     if disagree(history):
-        yield Unknown("signals_stale", COLLECTION, DISAGREE)
-        return
+        return DISAGREE
     now, length = judged_at(history, observation.now.timestamp()), orders.epoch_length.total_seconds()
     age = now - found if found is not None else now % length + length  # neither this epoch nor the last has any
     # While Postgres itself was away nothing could be written.
     away = 0.0 if found is None else history.absent_seconds("postgres", found, observation.now.timestamp())
     if age - away <= limit:
-        yield Clear("signals_stale", COLLECTION)
-        return
+        return None
     how_old = humanize.duration(age)
     said = f"The newest signal in {_SIGNALS} was sent {how_old} ago, at {humanize.moment(found or 0.0, now)}."
     summary = said if found is not None else f"No signal in {_SIGNALS} is of this epoch or the last one."
     evidence = {"newest_signal": None if found is None else humanize.clock(found)}
     advice = "Look at what listens to the channels: is it connected, and does what it writes carry the present time?"
-    yield Finding("signals_stale", COLLECTION, "warning", round(age, 3), limit, "seconds", summary, evidence, advice)
+    return Finding("signals_stale", COLLECTION, "warning", round(age, 3), limit, "seconds", summary, evidence, advice)
 
 
-def participants_dropped(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def participants_dropped(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Far fewer took part for a group in the newest whole epoch than at the same hour of the days before."""
     reading = observation.readings[NAME]
     took, least, days = (reading.numbers(name, "group") for name in ("took_part", "took_part_least", "took_part_days"))
     if not orders.learned_warnings:
-        return
-    for group in orders.groups:
-        now, fewest, many = (of.get(group) for of in (took, least, days))
-        if now is None:
-            yield Unknown("participants_dropped", group, _NOT_COUNTED)
-            continue
-        if many is None or (many and fewest is None):
-            yield Unknown("participants_dropped", group, _NOT_COMPARED)
-            continue
-        if fewest is None or not has_dropped(int(now), (int(fewest),) * int(many)):
-            yield Clear("participants_dropped", group)
-            continue
-        yield Finding(
-            rule="participants_dropped",
-            subject=group,
-            severity="warning",
-            value=int(now),
-            limit=round(fewest * HALF),
-            unit="participants",
-            summary=(
-                f"{humanize.plural(now, 'participant')} took part for {group} in the newest whole epoch; at the same "
-                f"hour of the last {many:g} days it was never below {humanize.count(fewest)}."
-            ),
-            evidence={"fewest_before": int(fewest), "days": int(many), "group": group},
-            recommendation=f"Look at what listens to the channels of {group}, and whether they are on the air.",
-        )
+        return NOT_JUDGED
+    now, fewest, many = (of.get(group) for of in (took, least, days))
+    if now is None:
+        return _NOT_COUNTED
+    if many is None or (many and fewest is None):
+        return _NOT_COMPARED
+    if fewest is None or not has_dropped(int(now), (int(fewest),) * int(many)):
+        return None
+    summary = (
+        f"{humanize.plural(now, 'participant')} took part for {group} in the newest whole epoch; at the same "
+        f"hour of the last {many:g} days it was never below {humanize.count(fewest)}."
+    )
+    evidence = {"fewest_before": int(fewest), "days": int(many), "group": group}
+    advice = f"Look at what listens to the channels of {group}, and whether they are on the air."
+    limit = round(fewest * HALF)
+    return Finding("participants_dropped", group, "warning", int(now), limit, "participants", summary, evidence, advice)
 
 
-def tree_behind(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one(TREE_STAGE)
+def tree_behind(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """An epoch after they were sealed, the newest labels have no trees, or far fewer than is usual."""
     reading = observation.readings[NAME]
     due = {group: many for group, many in _counts(reading, "trees_due").items() if many}
     if not due:
         if reading.number("there", table="l2_tree_cache") == 1:
-            yield Unknown("tree_behind", TREE_STAGE, "nothing that was sealed can be compared with its trees")
-        return
+            return "nothing that was sealed can be compared with its trees"
+        return NOT_JUDGED
     behind = _behind(reading, due, history)
     if not behind and any(_counts(reading, name).keys() != _groups(reading) for name in ("trees_due", "trees_behind")):
-        yield Unknown("tree_behind", TREE_STAGE, "it is not told of all groups how many labels lack their trees")
-        return
+        return "it is not told of all groups how many labels lack their trees"
     if not behind:
-        yield Clear("tree_behind", TREE_STAGE)
-        return
+        return None
     newest = reading.values("trees_label", "group")
     worst = max(behind.values())
     each = [f"{group} for {humanize.plural(many, 'label')}" for group, many in behind.items()]
@@ -110,7 +98,7 @@ def tree_behind(observation: Observation, history: History, orders: StandingOrde
     )
     evidence = {"behind": behind, "oldest_label": oldest, "channels": channels}
     advice = "Look at what builds the trees: is it alive, does its queue move, does it log errors?"
-    yield Finding("tree_behind", TREE_STAGE, "warning", worst, 0, "labels", summary, evidence, advice)
+    return Finding("tree_behind", TREE_STAGE, "warning", worst, 0, "labels", summary, evidence, advice)
 
 
 def _behind(reading: Reading, due: dict[str, int], history: History) -> dict[str, int]:
@@ -135,30 +123,26 @@ def _counts(reading: Reading, name: str) -> dict[str, int]:
     return {group: many for group, many in reading.values(name, "group").items() if isinstance(many, int)}
 
 
-def publishing_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one(PUBLISHING)
+def publishing_stalled(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """There is something to publish (sealed, with a tree, unpublished), and nothing was for too long."""
     reading = observation.readings[NAME]
     eligible = reading.number("eligible")
     if eligible is None:
         if next(reading.named("unpublished"), None) is not None:
-            yield Unknown(_STALLED, PUBLISHING, "what could be published is not known without the trees")
-        return
+            return "what could be published is not known without the trees"
+        return NOT_JUDGED
     if disagree(history):
-        yield Unknown(_STALLED, PUBLISHING, DISAGREE)
-        return
+        return DISAGREE
     now, limit = judged_at(history, observation.now.timestamp()), settings(orders).publish_stall.total_seconds()
     last, since = reading.number("published_last"), reading.number("eligible_since")
     if eligible and (since is None or next(reading.named("published_last"), None) is None):
-        yield Unknown(_STALLED, PUBLISHING, "it is not known since when nothing was published")
-        return
+        return "it is not known since when nothing was published"
     waited_from = max(last or 0.0, since if since is not None else now)
     waited = max(0.0, now - waited_from - history.absent_seconds("postgres", waited_from, now))
     if not eligible or waited <= limit:
         is_seen = reading.number("backlog_seen") != 0
-        yield (
-            Clear(_STALLED, PUBLISHING) if is_seen else Unknown(_STALLED, PUBLISHING, "not all seals are looked at yet")
-        )
-        return
+        return None if is_seen else "not all seals are looked at yet"
     when = "" if last is None else f"; the last was at {humanize.moment(last, now)}"
     summary = (
         f"{humanize.plural(eligible, 'seal')} {'has' if eligible == 1 else 'have'} a tree and could be published, "
@@ -166,7 +150,7 @@ def publishing_stalled(observation: Observation, history: History, orders: Stand
     )
     evidence = {"eligible": int(eligible), "unpublished": reading.number("unpublished")}
     advice = "Look at what publishes: is it alive, has its wallet SOL, does its RPC node answer?"
-    yield Finding(_STALLED, PUBLISHING, "warning", round(waited, 3), limit, "seconds", summary, evidence, advice)
+    return Finding(_STALLED, PUBLISHING, "warning", round(waited, 3), limit, "seconds", summary, evidence, advice)
 
 
 def _age_now(alert: Alert, at: RecoveryContext) -> str | None:
@@ -207,9 +191,8 @@ def _published_now(alert: Alert, at: RecoveryContext) -> str | None:
 _BUILDER: Final = "{pm2} logs " + TREES + " --lines 50 --nostream"
 _LATE_TREES: Final = "trees are built late; what is sealed waits for its proofs"
 
-SIGNALS_STALE = Rule(
-    name="signals_stale",
-    probe=NAME,
+_rule = partial(Rule, probe=NAME)
+SIGNALS_STALE = _rule(
     evaluate=signals_stale,
     roles=frozenset({"flow"}),
     workers=lambda _, orders: (feeders(_SIGNALS, orders),),
@@ -225,9 +208,7 @@ SIGNALS_STALE = Rule(
     ),
     recovered=_age_now,
 )
-PARTICIPANTS_DROPPED = Rule(
-    name="participants_dropped",
-    probe=NAME,
+PARTICIPANTS_DROPPED = _rule(
     evaluate=participants_dropped,
     roles=frozenset({"flow"}),
     workers=fed_by,
@@ -247,9 +228,7 @@ PARTICIPANTS_DROPPED = Rule(
     ),
     recovered=_took_part_now,
 )
-TREE_BEHIND = Rule(
-    name="tree_behind",
-    probe=NAME,
+TREE_BEHIND = _rule(
     evaluate=tree_behind,
     roles=frozenset({"backlog"}),
     workers=lambda _, orders: (builders(orders),),
@@ -262,9 +241,7 @@ TREE_BEHIND = Rule(
     impact=Impact(_LATE_TREES, (NONE, NONE, "what has no tree is neither published nor claimed")),
     recovered=_trees_now,
 )
-PUBLISHING_STALLED = Rule(
-    name=_STALLED,
-    probe=NAME,
+PUBLISHING_STALLED = _rule(
     evaluate=publishing_stalled,
     roles=frozenset({"backlog"}),
     workers=lambda _, orders: (publishers(orders),),

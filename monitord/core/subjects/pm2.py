@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from shlex import quote
 
 from monitord.core import humanize
@@ -12,22 +12,22 @@ from monitord.core.history.error_lines import update_errors
 from monitord.core.history.model import History
 from monitord.core.history.process_states import next_settling
 from monitord.core.history.processes import update_fleet
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
+from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import pm2_criteria, pm2_report, pm2_status, services
+from monitord.core.subjects import pm2_report, pm2_status, services
 from monitord.core.subjects.app_limits import untold_numbers, update_told
-from monitord.core.subjects.base import RecoveryContext, Replaces, Rule, Subject, Updated
+from monitord.core.subjects.base import Answer, RecoveryContext, Replaces, Rule, Subject, Updated, of_one
 from monitord.core.subjects.busy import update_services
 from monitord.core.subjects.fleet import PM2_LOG
 from monitord.core.subjects.servers import unreachable
 
 
-def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one("pm2")
+def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """PM2 itself was restarted and nothing of the fleet is in its list."""
     last = history.fleet_restart
     if last is None or not last.is_empty or not last.left_behind:
-        yield Clear("pm2_empty", "pm2")
-        return
+        return None
     names = humanize.listed(list(last.left_behind), most=8)
     what, when = humanize.plural(len(last.left_behind), "service"), humanize.clock(last.at)
     lost = f"it runs none of the {what} it is expected to run ({names})"
@@ -44,7 +44,7 @@ def pm2_empty(observation: Observation, history: History, orders: StandingOrders
         else "Run pm2 resurrect, and pm2 save once all is back. Where PM2 was killed, the processes of before may "
         "still run without it: end those first, or they run twice."
     )
-    yield Finding("pm2_empty", "pm2", "critical", "empty", None, "", summary, evidence, advice, began=last.at)
+    return Finding("pm2_empty", "pm2", "critical", "empty", None, "", summary, evidence, advice, began=last.at)
 
 
 def _has_lost_its_list(history: History) -> str:
@@ -75,7 +75,6 @@ PM2_UNREACHABLE = unreachable(
     recovered=lambda _, at: f"PM2 answers again: {_as_expected(at)}",
 )
 PM2_EMPTY = Rule(
-    name="pm2_empty",
     probe="pm2",
     severities=("critical",),
     evaluate=pm2_empty,
@@ -84,7 +83,7 @@ PM2_EMPTY = Rule(
     dead_services=_left_behind,
     runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
     recovered=lambda _, at: f"PM2 has its list again: {_as_expected(at)}",
-    criterion=pm2_criteria.SERVICES_ONLINE.name,
+    criterion=pm2_report.SERVICES_ONLINE.name,
 )
 RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 
@@ -148,7 +147,7 @@ PM2 = Subject(
     section=pm2_status.section,
     report=pm2_report.services,
     report_parts=(pm2_report.SERVICE_REPORTS,),
-    criteria=pm2_criteria.CRITERIA,
+    criteria=pm2_report.CRITERIA,
     rollups=pm2_status.ROLLUPS,
     heading="Services",
     standing=pm2_status.standing_of,

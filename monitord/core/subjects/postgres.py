@@ -14,9 +14,8 @@ from monitord.core.model import Alert, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_report, postgres_status, sessions, tables
 from monitord.core.subjects.base import Defaults, Impact, Replaces, Subject, Updated
-from monitord.core.subjects.database import DATABASE_CHANGED
+from monitord.core.subjects.database import DATABASE_CHANGED, REPLICA_LAGGING
 from monitord.core.subjects.refusals import refusing, update_refusals
-from monitord.core.subjects.replica import REPLICA_LAGGING
 from monitord.core.subjects.servers import unmeasured, unreachable
 
 _BY_LABEL: Final = frozenset({"table_recent", "table_newest"})

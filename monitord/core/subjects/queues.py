@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.history.jobs import failures
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Finding, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule
+from monitord.core.subjects.base import NONE, NOT_JUDGED, Answer, Impact, RecoveryContext, Replaces, Rule, of_each
 from monitord.core.subjects.redis_status import STATUS, QueueStatus
 
 UNTOLD: Final = "nothing shows its jobs"
@@ -26,85 +26,78 @@ def resume(name: str) -> str:
     return f"{name} is paused, so that no worker takes its jobs: find out who paused it, and resume it."
 
 
-def queue_failing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.queues)
+def queue_failing(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """More jobs failed for good within the window than the limit allows."""
     now, window = observation.now.timestamp(), orders.queue_window.total_seconds()
     reading = observation.readings["redis"]
-    for name in orders.queues:
-        run, limit = history.queues.get(name), orders.failed_limit(name)
-        failed = None if run is None else failures(run, reading, name, now, window)
-        if failed is None or reading.number("queue_waiting", queue=name) is None:
-            yield Unknown("queue_failing", name, UNTOLD)
-            continue
-        if failed <= limit:
-            yield Clear("queue_failing", name)
-            continue
-        summary = (
-            f"{humanize.count(failed)} jobs of the queue {name} failed within {humanize.duration(window)}, "
-            f"past the limit of {humanize.count(limit)}."
-        )
-        evidence = {"window_seconds": window, "failed_kept": reading.number("queue_failed", queue=name)}
-        advice = (
-            f"Read the log of the worker of {name}, and the reason (failedReason) of its newest "
-            "failed jobs: what they have in common is usually a service or an address that does not answer."
-        )
-        yield Finding("queue_failing", name, "warning", failed, limit, "jobs", summary, evidence, advice)
+    run, limit = history.queues.get(name), orders.failed_limit(name)
+    failed = None if run is None else failures(run, reading, name, now, window)
+    if failed is None or reading.number("queue_waiting", queue=name) is None:
+        return UNTOLD
+    if failed <= limit:
+        return None
+    summary = (
+        f"{humanize.count(failed)} jobs of the queue {name} failed within {humanize.duration(window)}, "
+        f"past the limit of {humanize.count(limit)}."
+    )
+    evidence = {"window_seconds": window, "failed_kept": reading.number("queue_failed", queue=name)}
+    advice = (
+        f"Read the log of the worker of {name}, and the reason (failedReason) of its newest "
+        "failed jobs: what they have in common is usually a service or an address that does not answer."
+    )
+    return Finding("queue_failing", name, "warning", failed, limit, "jobs", summary, evidence, advice)
 
 
-def queue_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.queues)
+def queue_stalled(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Jobs wait or are active, and for long none was started or finished; a queue that somebody paused is none."""
     now, reading = observation.now.timestamp(), observation.readings["redis"]
-    for name in orders.queues:
-        run, limit = history.queues.get(name), orders.stall_limit(name)
-        counts = [reading.number(f"queue_{state}", queue=name) for state in ("waiting", "active")]
-        if run is None or None in counts:
-            yield Unknown("queue_stalled", name, UNTOLD)
-            continue
-        if run.still_since is None:
-            yield Clear("queue_stalled", name)
-            continue
-        still = round(history.watched_seconds("redis", run.still_since, now), 3)
-        if still <= limit:
-            yield Clear("queue_stalled", name)
-            continue
-        waiting, active = (int(count or 0) for count in counts)
-        summary = (
-            f"No job of the queue {name} was started or finished for {humanize.duration(still)}: "
-            f"{humanize.count(waiting)} wait, {humanize.count(active)} {'is' if active == 1 else 'are'} active."
-        )
-        evidence = {"waiting": waiting, "active": active}
-        advice = (
-            f"Check the worker of {name}: does it run, is it connected to this Redis, does it hang in the job "
-            "that is active? Where jobs may take this long, set `stall` of the queue."
-        )
-        yield Finding("queue_stalled", name, "warning", still, limit, "seconds", summary, evidence, advice)
+    run, limit = history.queues.get(name), orders.stall_limit(name)
+    counts = [reading.number(f"queue_{state}", queue=name) for state in ("waiting", "active")]
+    if run is None or None in counts:
+        return UNTOLD
+    if run.still_since is None:
+        return None
+    still = round(history.watched_seconds("redis", run.still_since, now), 3)
+    if still <= limit:
+        return None
+    waiting, active = (int(count or 0) for count in counts)
+    summary = (
+        f"No job of the queue {name} was started or finished for {humanize.duration(still)}: "
+        f"{humanize.count(waiting)} wait, {humanize.count(active)} {'is' if active == 1 else 'are'} active."
+    )
+    evidence = {"waiting": waiting, "active": active}
+    advice = (
+        f"Check the worker of {name}: does it run, is it connected to this Redis, does it hang in the job "
+        "that is active? Where jobs may take this long, set `stall` of the queue."
+    )
+    return Finding("queue_stalled", name, "warning", still, limit, "seconds", summary, evidence, advice)
 
 
-def queue_job_old(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.queues)
+def queue_job_old(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """The job that is next has waited longer than somebody allowed; where nobody did, nothing is judged."""
     reading = observation.readings["redis"]
-    for name in orders.queues:
-        limit, age = orders.oldest_limit(name), reading.number("queue_oldest", queue=name)
-        if limit is None:
-            continue
-        if reading.number("queue_waiting", queue=name) is None:
-            yield Unknown("queue_job_old", name, UNTOLD)
-            continue
-        if age is None or age <= limit:
-            is_untold = age is None and bool(reading.number("queue_waiting", queue=name))
-            yield Unknown("queue_job_old", name, UNTOLD) if is_untold else Clear("queue_job_old", name)
-            continue
-        summary = (
-            f"The next job of the queue {name} has waited for {humanize.duration(age)}, "
-            f"past the limit of {humanize.duration(limit)}."
-        )
-        evidence = {"waiting": reading.number("queue_waiting", queue=name)}
-        advice = (
-            resume(name)
-            if is_paused(observation, name)
-            else f"Check the worker of {name}: is it alive, and are there enough of it?"
-        )
-        yield Finding("queue_job_old", name, "warning", age, limit, "seconds", summary, evidence, advice)
+    limit, age = orders.oldest_limit(name), reading.number("queue_oldest", queue=name)
+    if limit is None:
+        return NOT_JUDGED
+    if reading.number("queue_waiting", queue=name) is None:
+        return UNTOLD
+    if age is None or age <= limit:
+        is_untold = age is None and bool(reading.number("queue_waiting", queue=name))
+        return UNTOLD if is_untold else None
+    summary = (
+        f"The next job of the queue {name} has waited for {humanize.duration(age)}, "
+        f"past the limit of {humanize.duration(limit)}."
+    )
+    evidence = {"waiting": reading.number("queue_waiting", queue=name)}
+    advice = (
+        resume(name)
+        if is_paused(observation, name)
+        else f"Check the worker of {name}: is it alive, and are there enough of it?"
+    )
+    return Finding("queue_job_old", name, "warning", age, limit, "seconds", summary, evidence, advice)
 
 
 def _of(alert: Alert, at: RecoveryContext) -> QueueStatus | None:
@@ -142,33 +135,27 @@ def _oldest_now(alert: Alert, at: RecoveryContext) -> str | None:
 _WORKER_LOG: Final = "{pm2} logs {worker} --lines 50 --nostream"
 _WAITS: Final = Impact("jobs wait", (NONE, "trees are built late", "claims of the newest epochs wait"))
 
-QUEUE_JOB_OLD = Rule(
-    name="queue_job_old",
+of_queue = partial(
+    Rule,
     probe="redis",
-    evaluate=queue_job_old,
     roles=frozenset({"backlog"}),
     workers=lambda finding, orders: (orders.workers_of(finding.subject),),
+)
+QUEUE_JOB_OLD = of_queue(
+    evaluate=queue_job_old,
     runbook=(_WORKER_LOG, "{redis} lindex {waiting} -1", "{pm2} status"),
     impact=_WAITS,
     recovered=_oldest_now,
 )
-QUEUE_FAILING = Rule(
-    name="queue_failing",
-    probe="redis",
+QUEUE_FAILING = of_queue(
     evaluate=queue_failing,
-    roles=frozenset({"backlog"}),
-    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
     runbook=(_WORKER_LOG, "{redis} zrevrange {failed} 0 4 withscores", "{pm2} status"),
     impact=Impact("jobs are not done", (NONE, "trees are not built", "claims of the newest epochs wait")),
     recovered=_failed_now,
 )
-QUEUE_STALLED = Rule(
-    name="queue_stalled",
-    probe="redis",
+QUEUE_STALLED = of_queue(
     evaluate=queue_stalled,
     replaces=(Replaces(QUEUE_JOB_OLD),),
-    roles=frozenset({"backlog"}),
-    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
     runbook=(_WORKER_LOG, "{redis} lrange {active} -5 -1", "{pm2} status"),
     impact=_WAITS,
     recovered=_moves_now,

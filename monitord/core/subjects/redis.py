@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,21 @@ from monitord.core.copying import replace
 from monitord.core.dependencies import logs_of
 from monitord.core.history.jobs import update_jobs
 from monitord.core.history.model import History, QueueHistory
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SERVERS, Level, LevelFamily
 from monitord.core.subjects import queues, redis_memory, redis_status
-from monitord.core.subjects.base import NONE, UNKNOWN, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
+from monitord.core.subjects.base import (
+    NONE,
+    UNKNOWN,
+    Answer,
+    Impact,
+    RecoveryContext,
+    Replaces,
+    Subject,
+    Updated,
+    of_each,
+)
 from monitord.core.subjects.redis_memory import update_memory
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.servers import unmeasured, unreachable
@@ -98,49 +108,46 @@ def _net_rise(run: QueueHistory, limit: float) -> tuple[int, float]:
     return len(lows) - 1, lows[0] - lows[-1]
 
 
-def redis_queue_backlog(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.queues)
+def redis_queue_backlog(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A queue deeper than ordered, or one that rose and has not been drained for as long as a stall lasts."""
     now = observation.now.timestamp()
-    depths = observation.readings["redis"].values("queue_waiting", "queue")
-    for name in orders.queues:
-        limit = orders.queue_limit(name)
-        depth, run = depths.get(name), history.queues.get(name)
-        if not isinstance(depth, int | float) or run is None:
-            yield Unknown("redis_queue_backlog", name, "it cannot be read")
-            continue
-        risen = run.last - run.first
-        lasting = history.watched_seconds("redis", run.since, now)
-        stall, net = orders.flow_stall.total_seconds(), 0.0
-        undrained = lasting > stall and risen > limit * RISE_SHARE
-        still = None if run.deep_since is None else history.watched_seconds("redis", run.deep_since, now)
-        if depth > limit:
-            how = f"past the limit of {humanize.count(limit)}"
-        elif undrained:
-            how = f"which rose by {humanize.count(risen)} and has not been drained for {humanize.duration(lasting)}"
-        elif still is not None and still > stall:
-            how, risen, lasting = f"and none was started for {humanize.duration(still)}", 0.0, still
-        else:
-            stretches, net = _net_rise(run, limit)
-            if net <= limit * RISE_SHARE:
-                yield Clear("redis_queue_backlog", name)
-                continue
-            risen, lasting = net, stretches * stall
-            how = f"{humanize.count(net)} more than {humanize.duration(lasting)} ago, though some were taken meanwhile"
-        yield Finding(
-            rule="redis_queue_backlog",
-            subject=name,
-            severity="warning",
-            value=int(depth),
-            limit=limit if depth > limit else None,  # of a rise there is no depth to be past
-            unit="jobs",
-            summary=f"{humanize.count(depth)} jobs wait in the queue {name}, {how}.",
-            evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
-            recommendation=(
-                queues.resume(name)
-                if queues.is_paused(observation, name)
-                else f"Check the worker of {name}: is it alive, and does it finish what it takes?"
-            ),
-        )
+    depth = observation.readings["redis"].number("queue_waiting", queue=name)
+    limit, run = orders.queue_limit(name), history.queues.get(name)
+    if depth is None or run is None:
+        return "it cannot be read"
+    risen = run.last - run.first
+    lasting = history.watched_seconds("redis", run.since, now)
+    stall, net = orders.flow_stall.total_seconds(), 0.0
+    undrained = lasting > stall and risen > limit * RISE_SHARE
+    still = None if run.deep_since is None else history.watched_seconds("redis", run.deep_since, now)
+    if depth > limit:
+        how = f"past the limit of {humanize.count(limit)}"
+    elif undrained:
+        how = f"which rose by {humanize.count(risen)} and has not been drained for {humanize.duration(lasting)}"
+    elif still is not None and still > stall:
+        how, risen, lasting = f"and none was started for {humanize.duration(still)}", 0.0, still
+    else:
+        stretches, net = _net_rise(run, limit)
+        if net <= limit * RISE_SHARE:
+            return None
+        risen, lasting = net, stretches * stall
+        how = f"{humanize.count(net)} more than {humanize.duration(lasting)} ago, though some were taken meanwhile"
+    return Finding(
+        rule="redis_queue_backlog",
+        subject=name,
+        severity="warning",
+        value=int(depth),
+        limit=limit if depth > limit else None,  # of a rise there is no depth to be past
+        unit="jobs",
+        summary=f"{humanize.count(depth)} jobs wait in the queue {name}, {how}.",
+        evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
+        recommendation=(
+            queues.resume(name)
+            if queues.is_paused(observation, name)
+            else f"Check the worker of {name}: is it alive, and does it finish what it takes?"
+        ),
+    )
 
 
 def _waiting_now(alert: Alert, at: RecoveryContext) -> str | None:
@@ -169,14 +176,9 @@ REDIS_NOT_WRITABLE = refusing(
     replaces=(Replaces(redis_memory.REDIS_MEMORY_HIGH),),
     runbook=("{redis} info persistence", "{redis} info memory", "{redis} info replication"),
 )
-REDIS_QUEUE_BACKLOG = Rule(
-    name="redis_queue_backlog",
-    probe="redis",
-    severities=("warning",),
+REDIS_QUEUE_BACKLOG = queues.of_queue(
     evaluate=redis_queue_backlog,
     replaces=(Replaces(queues.QUEUE_STALLED), Replaces(queues.QUEUE_JOB_OLD)),
-    roles=frozenset({"backlog"}),
-    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
     runbook=("{pm2} logs {worker} --lines 50 --nostream", "{redis} llen {waiting}", "{pm2} status"),
     impact=Impact("jobs wait", (NONE, "trees are built late", "claims of the newest epochs wait")),
     recovered=_waiting_now,

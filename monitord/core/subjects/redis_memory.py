@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.history.measures import risen, update_counter, update_fall
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Impact, RecoveryContext, Rule
+from monitord.core.subjects.base import NOT_JUDGED, Answer, Impact, RecoveryContext, Rule, of_one
 from monitord.core.subjects.redis_status import EVICTED, STATUS, WINDOW
 
 KEYS: Final = "redis/keys"
@@ -26,21 +26,20 @@ def update_memory(history: History, reading: Reading, now: float) -> History:
     return update_fall(history, KEYS, reading.number("redis_keys"), now, LEAST_KEYS, FELL_TO)
 
 
-def redis_evicting(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one("redis")
+def redis_evicting(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Keys were given up for want of memory where queues are watched: what is evicted may be a job.
 
     A Redis in which no queue is watched may be a cache, which evicts all day: its evictions are shown, and not judged.
     """
     if not orders.queues:
-        return
+        return NOT_JUDGED
     now = observation.now.timestamp()
     evicted, reading = risen(history, EVICTED, now, WINDOW), observation.readings["redis"]
     if reading.number("redis_evicted") is None:
-        yield Unknown("redis_evicting", "redis", UNTOLD)
-        return
+        return UNTOLD
     if not evicted:
-        yield Clear("redis_evicting", "redis")
-        return
+        return None
     policy = reading.word("redis_policy")
     summary = (
         f"Redis gave up {humanize.plural(evicted, 'key')} within {humanize.duration(WINDOW)} for want of memory: "
@@ -50,21 +49,20 @@ def redis_evicting(observation: Observation, history: History, orders: StandingO
     advice = (
         "Queues need maxmemory-policy noeviction: set it, give Redis more memory, and keep caches in another Redis."
     )
-    yield Finding("redis_evicting", "redis", "warning", evicted, 0, "keys", summary, evidence, advice)
+    return Finding("redis_evicting", "redis", "warning", evicted, 0, "keys", summary, evidence, advice)
 
 
-def redis_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one("redis")
+def redis_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Memory near maxmemory, where that means refused writes or lost jobs: a cache is meant to be full."""
     reading = observation.readings["redis"]
     used, limit = reading.number("redis_memory"), reading.number("redis_memory_limit")
     if used is None or limit is None:
-        yield Unknown("redis_memory_high", "redis", UNTOLD)
-        return
+        return UNTOLD
     percent = round(100 * used / limit, 2) if limit else 0.0
     is_cache = reading.word("redis_policy") != "noeviction" and not orders.queues
     if is_cache or percent <= orders.redis_memory:
-        yield Clear("redis_memory_high", "redis")
-        return
+        return None
     summary = (
         f"Redis uses {humanize.size(used)} of the {humanize.size(limit)} of memory that it may ({percent:.1f}%), "
         f"past {orders.redis_memory:g}%."
@@ -74,21 +72,20 @@ def redis_memory_high(observation: Observation, history: History, orders: Standi
         "Find what grows (redis-cli --memkeys on a replica, jobs that are kept once done) or raise "
         "maxmemory: past it writes are refused, or keys are given up."
     )
-    yield Finding(
+    return Finding(
         "redis_memory_high", "redis", "warning", percent, orders.redis_memory, "percent", summary, evidence, advice
     )
 
 
-def redis_emptied(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one("redis")
+def redis_emptied(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """All keys, or all but one in a hundred, were gone from one reading to the next; reported for an hour at most."""
     now, keys = observation.now.timestamp(), observation.readings["redis"].number("redis_keys")
     measure = history.measures.get(KEYS)
     if keys is None or measure is None:
-        yield Unknown("redis_emptied", "redis", UNTOLD)
-        return
+        return UNTOLD
     if not measure.points or now - measure.points[0][0] > WINDOW:
-        yield Clear("redis_emptied", "redis")
-        return
+        return None
     at, before = measure.points[0]
     summary = (
         f"Redis held {humanize.count(before)} keys and lost them at once at {humanize.moment(at, now)}: "
@@ -99,7 +96,7 @@ def redis_emptied(observation: Observation, history: History, orders: StandingOr
         "Find out what took them: FLUSHALL or FLUSHDB, a restart without a dump to load, or another "
         "server or database number. Jobs that waited are gone with them."
     )
-    yield Finding("redis_emptied", "redis", "warning", int(keys), None, "keys", summary, evidence, advice)
+    return Finding("redis_emptied", "redis", "warning", int(keys), None, "keys", summary, evidence, advice)
 
 
 def _evicted_now(alert: Alert, at: RecoveryContext) -> str | None:
@@ -121,25 +118,15 @@ def _keys_now(alert: Alert, at: RecoveryContext) -> str | None:
 _RUNBOOK: Final = ("{redis} info memory", "{redis} info keyspace", "{redis} config get maxmemory-policy")
 _LOST: Final = "jobs and what else is kept in Redis may be lost"
 
-REDIS_EVICTING = Rule(
-    name="redis_evicting",
-    probe="redis",
-    evaluate=redis_evicting,
-    runbook=_RUNBOOK,
-    impact=Impact(_LOST),
-    recovered=_evicted_now,
-)
-REDIS_MEMORY_HIGH = Rule(
-    name="redis_memory_high",
-    probe="redis",
+_rule = partial(Rule, probe="redis")
+REDIS_EVICTING = _rule(evaluate=redis_evicting, runbook=_RUNBOOK, impact=Impact(_LOST), recovered=_evicted_now)
+REDIS_MEMORY_HIGH = _rule(
     evaluate=redis_memory_high,
     runbook=_RUNBOOK,
     impact=Impact("what is written to Redis will be refused, or take the place of what is there"),
     recovered=_used_now,
 )
-REDIS_EMPTIED = Rule(
-    name="redis_emptied",
-    probe="redis",
+REDIS_EMPTIED = _rule(
     evaluate=redis_emptied,
     runbook=("{redis} info server", "{redis} info persistence", "{redis} dbsize"),
     impact=Impact(_LOST),

@@ -19,20 +19,18 @@ from monitord.core.history.restart_loops import (
 from monitord.core.model import Alert, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_status
-from monitord.core.subjects.base import Impact, RecoveryContext, Rule, always
+from monitord.core.subjects.base import Impact, RecoveryContext, always
 from monitord.core.subjects.fleet import (
     DEAD,
-    RUNBOOK,
-    SERVICE,
     all_of_them,
-    blocks_users,
     blocks_work,
     epoch_impact_of_dead,
     itself,
+    of_service,
     state_now,
     unsettled,
 )
-from monitord.core.subjects.pm2_criteria import NO_RESTARTS
+from monitord.core.subjects.pm2_report import NO_RESTARTS
 
 _LOOP_ADVICE: dict[RestartKind | None, str] = {
     None: "Read the end of {name}'s error log: restarting it again is what PM2 already does.",
@@ -122,33 +120,24 @@ def _calm_now(alert: Alert, at: RecoveryContext) -> str | None:
     return None if state is None else f"{state.rstrip('.')}; PM2 did not restart it for {calm}, or not often any more."
 
 
-SERVICE_UNSTABLE = Rule(
-    name="service_unstable",
-    probe="pm2",
-    severities=("warning",),
+SERVICE_UNSTABLE = of_service(
     evaluate=service_unstable,
     members=all_of_them,
-    roles=SERVICE,
     host_may_cause=always,
-    runbook=RUNBOOK,
     impact=Impact(
         lambda alert, _: f"{alert.subject} is away for a moment each time, and loses what it was at",
         epoch_impact_of_dead,
     ),
-    blocking=blocks_users,
     recovered=_calm_now,
     criterion=NO_RESTARTS.name,
 )
-SERVICE_RESTART_LOOP = Rule(
-    name="service_restart_loop",
-    probe="pm2",
+SERVICE_RESTART_LOOP = of_service(
     severities=("warning", "critical"),
     evaluate=service_restart_loop,
     members=all_of_them,
     roles=frozenset({"service", "restart_loop"}),
     dead_services=itself,
     host_may_cause=always,
-    runbook=RUNBOOK,
     impact=DEAD,
     blocking=blocks_work,
     recovered=_restarts_now,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_delays import slow_past, usual
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED, SealingHabits
-from monitord.core.copying import replace
 from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history.model import History
@@ -19,7 +18,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Usual
 from monitord.core.subjects import epochs_status
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Replaces, Rule
-from monitord.core.subjects.epochs_criteria import EPOCHS_SEALED
+from monitord.core.subjects.epochs_report import EPOCHS_SEALED
 from monitord.core.subjects.participation import UNTOLD, not_sealed, sealed_by
 
 
@@ -215,8 +214,8 @@ RUNBOOK: Final = (
     "{pm2} status",
 )
 # What the rules on sealing have in common.
-SEALING: Final = Rule(
-    name="",
+of_sealing = partial(
+    Rule,
     probe="epochs",
     roles=frozenset({"sealing"}),
     workers=sealed_by,
@@ -225,17 +224,9 @@ SEALING: Final = Rule(
     blocking=lambda *_: ("epoch sealing",),
     recovered=sealed_now,
 )
-SEALING_SLOW = replace(SEALING, name="sealing_slow", evaluate=sealing_slow, roles=frozenset({"sealing", "slow_seal"}))
-SEALING_LATE = replace(
-    SEALING,
-    name="sealing_late",
-    evaluate=sealing_late,
-    replaces=(Replaces(SEALING_SLOW),),
-    criterion=EPOCHS_SEALED.name,
-)
-SEALING_STUCK = replace(
-    SEALING,
-    name="sealing_stuck",
+SEALING_SLOW = of_sealing(evaluate=sealing_slow, roles=frozenset({"sealing", "slow_seal"}))
+SEALING_LATE = of_sealing(evaluate=sealing_late, replaces=(Replaces(SEALING_SLOW),), criterion=EPOCHS_SEALED.name)
+SEALING_STUCK = of_sealing(
     severities=("critical",),
     evaluate=sealing_stuck,
     replaces=(Replaces(SEALING_LATE), Replaces(SEALING_SLOW)),

@@ -11,12 +11,12 @@ from monitord.core.copying import replace
 from monitord.core.history.clocks import judged_at
 from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.base import NONE, Answer, Impact, RecoveryContext, Rule, of_each, of_one
 from monitord.core.subjects.epochs_status import GROUPS
 from monitord.core.subjects.participation import not_sealed
-from monitord.core.subjects.sealing import RUNBOOK, SEALING, SEALING_SLOW, by_clock, groups, sealed_now
+from monitord.core.subjects.sealing import RUNBOOK, SEALING_SLOW, by_clock, groups, of_sealing, sealed_now
 
 # Of the grace: for so long after the first group's seal of a label the others are not behind.
 FOLLOW_SHARE = 1 / 3
@@ -73,26 +73,25 @@ def gap_over(alert: Alert, history: History, orders: StandingOrders) -> str:
     return LEFT_WINDOW if left_unsealed(alert, history) else ""
 
 
-def labels_unaligned(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def labels_unaligned(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A group of which seals in the window carry labels that are no start of an epoch: nobody finds them by theirs."""
     reading, length = observation.readings["epochs"], calendar(orders).length
     found, newest = reading.values("unaligned_seals", "group"), reading.values("unaligned_newest", "group")
-    for group in orders.groups:
-        many, label = found.get(group), newest.get(group)
-        if not many or not isinstance(many, int) or not isinstance(label, int):
-            yield Clear("labels_unaligned", group)
-            continue
-        off = label % length
-        summary = (
-            f"{humanize.plural(many, 'seal')} of {group} {'carries' if many == 1 else 'carry'} a label that is no "
-            f"start of an epoch, the newest {humanize.label_at(label)}, {humanize.duration(off)} past one."
-        )
-        evidence = {"label": label, "seconds_past": off, "epoch_seconds": length}
-        advice = (
-            f"Check how what seals {group} makes its labels, its clock, and test scripts; if its epochs "
-            "are of another length, correct MONITORD_EPOCHS__LENGTH."
-        )
-        yield Finding("labels_unaligned", group, "warning", many, 0, "seals", summary, evidence, advice)
+    many, label = found.get(group), newest.get(group)
+    if not many or not isinstance(many, int) or not isinstance(label, int):
+        return None
+    off = label % length
+    summary = (
+        f"{humanize.plural(many, 'seal')} of {group} {'carries' if many == 1 else 'carry'} a label that is no "
+        f"start of an epoch, the newest {humanize.label_at(label)}, {humanize.duration(off)} past one."
+    )
+    evidence = {"label": label, "seconds_past": off, "epoch_seconds": length}
+    advice = (
+        f"Check how what seals {group} makes its labels, its clock, and test scripts; if its epochs "
+        "are of another length, correct MONITORD_EPOCHS__LENGTH."
+    )
+    return Finding("labels_unaligned", group, "warning", many, 0, "seals", summary, evidence, advice)
 
 
 def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> str:
@@ -103,7 +102,8 @@ def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> st
 
 
 @by_clock("epochs")
-def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_one("epochs")
+def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Groups whose newest due labels differ: two groups of a healthy system move together.
 
     In a slow hour each seals a label after the grace, and none in the same moment: the others have a share of the
@@ -112,11 +112,9 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
     found = [group for group, _ in groups(history, orders)]
     newest = {group.group: group.latest_due for group in found}
     if newest and not any(newest.values()):
-        yield Unknown("groups_out_of_sync", "epochs", "no group has sealed anything that can be compared")
-        return
+        return "no group has sealed anything that can be compared"
     if len(set(newest.values())) <= 1 or _follow(newest, observation, history, orders):
-        yield Clear("groups_out_of_sync", "epochs")
-        return
+        return None
     known = [label for label in newest.values() if label is not None]
     behind = [group for group, label in newest.items() if label is None or label < max(known)]
     ahead = [group for group, label in newest.items() if label == max(known)]
@@ -127,7 +125,7 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
     )
     evidence = {"newest_due": newest, "expected": found[0].expected}
     advice = f"Check what seals {humanize.listed(behind)}: the other group shows that the rest works."
-    yield Finding("groups_out_of_sync", "epochs", "warning", apart, 0, "labels", summary, evidence, advice)
+    return Finding("groups_out_of_sync", "epochs", "warning", apart, 0, "labels", summary, evidence, advice)
 
 
 def _follow(
@@ -177,11 +175,8 @@ def _in_step_now(alert: Alert, at: RecoveryContext) -> str | None:
     return f"The groups are in step again: {humanize.listed(each)}."
 
 
-SEALING_GAP = replace(
-    SEALING, name="sealing_gap", evaluate=sealing_gap, over=gap_over, succeeds=(SEALING_SLOW,), recovered=_gap_now
-)
+SEALING_GAP = of_sealing(evaluate=sealing_gap, over=gap_over, succeeds=(SEALING_SLOW,), recovered=_gap_now)
 LABELS_UNALIGNED = Rule(
-    name="labels_unaligned",
     probe="epochs",
     evaluate=labels_unaligned,
     over=unaligned_over,
@@ -195,9 +190,7 @@ LABELS_UNALIGNED = Rule(
     ),
     recovered=_aligned_now,
 )
-GROUPS_OUT_OF_SYNC = replace(
-    SEALING,
-    name="groups_out_of_sync",
+GROUPS_OUT_OF_SYNC = of_sealing(
     evaluate=groups_out_of_sync,
     roles=frozenset({"sealing", "behind"}),
     impact=Impact(on_epochs=not_sealed("the group that is behind")),

@@ -175,18 +175,13 @@ def unmeasured(
             if not is_fresh(reading, subject):
                 yield NotTaken(_UNMEASURED, subject)
                 continue
-            yield Finding(
-                rule=_UNMEASURED,
-                subject=subject,
-                severity="critical" if is_critical else "warning",
-                value=kind,
-                limit=None,
-                unit="",
-                summary=f"{called if subject == probe else subject} cannot be measured: {error.rstrip('.')}{lasting}.",
-                evidence={"probe": probe, "kind": kind, "error": error}
-                | ({} if unsure is None else {"unknown_seconds": round(unsure)}),
-                recommendation=advise(orders, subject, kind) or advice[kind],
+            summary = f"{called if subject == probe else subject} cannot be measured: {error.rstrip('.')}{lasting}."
+            evidence = {"probe": probe, "kind": kind, "error": error} | (
+                {} if unsure is None else {"unknown_seconds": round(unsure)}
             )
+            recommended = advise(orders, subject, kind) or advice[kind]
+            severity: Severity = "critical" if is_critical else "warning"
+            yield Finding(_UNMEASURED, subject, severity, kind, None, "", summary, evidence, recommended)
 
     severities: tuple[Severity, ...] = ("warning",) if unknown_for is None else ("warning", "critical")
 

@@ -16,35 +16,24 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, U
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects import apps
 from monitord.core.subjects.app_limits import APP_NUMBER
-from monitord.core.subjects.base import (
-    NONE,
-    ActionKind,
-    EpochImpact,
-    Impact,
-    RecoveryContext,
-    Replaces,
-    Rule,
-    investigated,
-)
+from monitord.core.subjects.base import NONE, ActionKind, EpochImpact, Impact, RecoveryContext, Replaces, investigated
 from monitord.core.subjects.busy import SERVICE_CPU_HIGH
 from monitord.core.subjects.errors import ERRORS_RISING
 from monitord.core.subjects.fleet import (
     DEAD,
     PM2_LOG,
-    RUNBOOK,
-    SERVICE,
     all_of_them,
-    blocks_users,
     blocks_work,
     epoch_impact_of_dead,
     faces_users,
     impact_of_dead,
     itself,
+    of_service,
     state_now,
     unsettled,
 )
 from monitord.core.subjects.memory import SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK
-from monitord.core.subjects.pm2_criteria import SERVICES_ONLINE
+from monitord.core.subjects.pm2_report import SERVICES_ONLINE
 from monitord.core.subjects.restarts import SERVICE_RESTART_LOOP, SERVICE_UNSTABLE
 
 _LOST = "PM2 has lost its whole list"
@@ -315,14 +304,11 @@ def _restart_where_given_up(alert: Alert) -> ActionKind | None:
     return "restart_service" if alert.finding.value == "errored" else investigated(alert)
 
 
-SERVICE_FROZEN = Rule(
-    name="service_frozen",
-    probe="pm2",
+SERVICE_FROZEN = of_service(
     severities=("critical",),
     evaluate=service_frozen,
     members=all_of_them,
     replaces=(Replaces(apps.EVENT_LOOP_BLOCKED),),
-    roles=SERVICE,
     dead_services=itself,
     runbook=(
         'ps -o pid,stat,wchan:20,etime,args -p "$({pm2} pid {name})"',
@@ -334,30 +320,17 @@ SERVICE_FROZEN = Rule(
     recovered=_runs_now,
     criterion=SERVICES_ONLINE.name,
 )
-SERVICE_UNEXPECTED = Rule(
-    name="service_unexpected",
-    probe="pm2",
-    severities=("warning",),
-    evaluate=service_unexpected,
-    absent="clear",
-    roles=SERVICE,
-    runbook=RUNBOOK,
-    blocking=blocks_users,
-    recovered=lambda alert, at: state_now(alert, at, again=""),
+SERVICE_UNEXPECTED = of_service(
+    evaluate=service_unexpected, absent="clear", recovered=lambda alert, at: state_now(alert, at, again="")
 )
-SERVICE_OVERDUE = Rule(
-    name="service_overdue",
-    probe="pm2",
-    severities=("warning",),
+SERVICE_OVERDUE = of_service(
     evaluate=service_overdue,
-    roles=SERVICE,
     runbook=(
         "{pm2} describe {name}",
         "{pm2} logs {name} --lines 50 --nostream",
         "crontab -l; systemctl list-timers --all",
     ),
     impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs is not done", epoch_impact_of_dead),
-    blocking=blocks_users,
     recovered=state_now,
     criterion=SERVICES_ONLINE.name,
 )
@@ -370,9 +343,7 @@ _HIDDEN: Final = (
     *apps.RULES,
     APP_NUMBER,
 )
-SERVICE_DOWN = Rule(
-    name="service_down",
-    probe="pm2",
+SERVICE_DOWN = of_service(
     severities=("warning", "critical"),
     evaluate=service_down,
     members=expected,
@@ -380,17 +351,14 @@ SERVICE_DOWN = Rule(
     succeeds=_HIDDEN,
     roles=frozenset({"service", "roster"}),
     dead_services=itself,
-    host_may_cause=lambda finding: finding.value == "errored",  # not what somebody stopped
+    host_may_cause=lambda finding: finding.value == "errored",
     recommend=_restart_where_given_up,
-    runbook=RUNBOOK,
     impact=Impact(_on_fleet_of_down, _on_epochs_of_down),
     blocking=blocks_work,
     recovered=state_now,
     criterion=SERVICES_ONLINE.name,
 )
-SERVICE_MISSING = Rule(
-    name="service_missing",
-    probe="pm2",
+SERVICE_MISSING = of_service(
     severities=("critical",),
     evaluate=service_missing,
     members=expected,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
@@ -22,8 +23,8 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, R
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_status
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.database import LAGS, lags
 from monitord.core.subjects.postgres_report import GROWTH_STEADY
-from monitord.core.subjects.replica import LAGS, lags
 
 LOST = "it cannot be read"
 # From this share of the rows on it is reported how many carry labels from before the window.
@@ -280,28 +281,20 @@ NO_FLOW: Final = Impact(
     ("signals are not collected", "epochs will hold fewer participants, or none", NONE),
 )
 
-TABLE_GROWTH_HIGH = Rule(
-    name="table_growth_high",
-    probe="postgres",
-    severities=("warning",),
+_rule = partial(Rule, probe="postgres", runbook=_RUNBOOK, criterion=GROWTH_STEADY.name)
+TABLE_GROWTH_HIGH = _rule(
     evaluate=table_growth_high,
     roles=frozenset({"growth"}),
-    runbook=_RUNBOOK,
     impact=Impact(_MORE_ROWS, (_MORE_ROWS, NONE, NONE)),
     recovered=_gained_now,
-    criterion=GROWTH_STEADY.name,
 )
-TABLE_FLOW_STALLED = Rule(
-    name="table_flow_stalled",
-    probe="postgres",
+TABLE_FLOW_STALLED = _rule(
     severities=("warning", "critical"),
     evaluate=table_flow_stalled,
     roles=frozenset({"flow", "stall"}),
     workers=fed_by,
     inhibits_firing=True,
-    runbook=_RUNBOOK,
     impact=NO_FLOW,
     recovered=_flows_now,
-    criterion=GROWTH_STEADY.name,
 )
 RULES = (TABLE_GROWTH_HIGH, TABLE_FLOW_STALLED)

@@ -1,15 +1,14 @@
-"""Judgement of what the operator asks Postgres: a number past its limit, or data that is too old."""
+"""Judgement of what the operator asks: of Postgres a number past its limit, or data too old; what a plugin says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, get_args
 
 from monitord.core import humanize
 from monitord.core.model import Finding, Kind
-from monitord.core.subjects.base import Impact, Rule
-from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
-from monitord.core.subjects.checks_report import CHECKS_MET
+from monitord.core.subjects.base import Impact
+from monitord.core.subjects.check_rules import JudgedCheck, blocks_users, check_rule, said, value_now
 
 TYPES: Final = ("sql", "freshness")
 # By how much the newest of all moments lies in the future.
@@ -28,6 +27,19 @@ _RUNBOOK: Final = (
     "SELECT pid, state, wait_event_type, xact_start FROM pg_stat_activity ORDER BY xact_start LIMIT 10",
     "monitord check",
 )
+PLUGINS: Final = ("command",)
+# What a plugin has found, and says in its first line; and one of its numbers by its label.
+STATE, TEXT, PERFDATA = "check_state", "check_text", "check_perfdata"
+# What to do where it cannot be run, or ends otherwise than a plugin that knows.
+_BY_HAND: Final = "Run its command by hand, as monitord's user"
+PLUGIN_ADVICE: Final[Mapping[Kind, str]] = {
+    "missing": "Its program, or one that it needs, is not there: install it, or correct its command.",
+    "permission": "Let monitord's user run it, or correct its command.",
+    "protocol": f"{_BY_HAND}: why does it not know, or fail?",
+    "timeout": f"{_BY_HAND}: what does it wait for? Or give it a longer timeout.",
+    "internal": f"{_BY_HAND}. Where it was killed, the kernel's log says whether memory was short.",
+}
+_Found = Literal["warning", "critical"]
 
 
 def value_out_of_range(check: JudgedCheck) -> Finding | None:
@@ -71,29 +83,45 @@ def data_stale(check: JudgedCheck) -> Finding | None:
     )
 
 
-VALUE, _value = evaluated("value_out_of_range", value_out_of_range, "sql")
-STALE, _stale = evaluated("data_stale", data_stale, "freshness")
-JUDGES: Final = (VALUE, STALE)
-VALUE_OUT_OF_RANGE = Rule(
-    name="value_out_of_range",
-    probe=PROBE,
-    severities=("warning", "critical"),
-    evaluate=_value,
+def command_failed(check: JudgedCheck) -> Finding | None:
+    """A plugin that says that something is wrong."""
+    state = check.word(STATE)
+    if state not in get_args(_Found):
+        return None
+    text = check.word(TEXT).rstrip(".")
+    severity: _Found = "critical" if state == "critical" else "warning"
+    return check.finding(
+        "command_failed",
+        severity,
+        f"{check.name} is {state}{f': {text}' if text else ', and says nothing more'}.",
+        value=state,
+        limit="ok",
+        recommendation="Run its command by hand, as monitord's user: it says more than its first line.",
+    )
+
+
+VALUE_OUT_OF_RANGE = check_rule(
+    value_out_of_range,
+    "sql",
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"whoever relies on {alert.subject}"),
     blocking=blocks_users,
     recovered=lambda alert, at: f"{alert.subject} is within its limits again{value_now(alert, at)}.",
-    criterion=CHECKS_MET.name,
 )
-DATA_STALE = Rule(
-    name="data_stale",
-    probe=PROBE,
-    severities=("warning", "critical"),
-    evaluate=_stale,
+DATA_STALE = check_rule(
+    data_stale,
+    "freshness",
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"whoever reads the data of {alert.subject} reads old data"),
     blocking=blocks_users,
     recovered=lambda alert, at: f"{alert.subject} has newer data again{value_now(alert, at)}.",
-    criterion=CHECKS_MET.name,
+)
+COMMAND_FAILED = check_rule(
+    command_failed,
+    *PLUGINS,
+    runbook=("monitord config", "monitord check", "df -h"),
+    impact=Impact(lambda alert, _: f"what {alert.subject} checks is not as it should be"),
+    blocking=blocks_users,
+    recovered=lambda alert, _: f"{alert.subject} is ok again.",
 )
 RULES: Final = (VALUE_OUT_OF_RANGE, DATA_STALE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitord.core.model import sample
-from monitord.core.subjects.plugins import PERFDATA, STATE, TEXT
+from monitord.core.subjects.values import PERFDATA, STATE, TEXT
 from monitord.probes.checks.base import CheckResult, result
 from monitord.probes.checks.plugin import run_plugin
 
