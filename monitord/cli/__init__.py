@@ -56,7 +56,7 @@ def command(
     formats: tuple[str, ...] = (),
     **more: Any,
 ) -> argparse.ArgumentParser:
-    """Put a command on the command line, with `--format` where it knows several (the first is the default)."""
+    """With `--format` where it knows several (the first is the default)."""
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=COMMANDS[name], description=description, **more)
     parser.set_defaults(run=run)
     if formats:
@@ -85,7 +85,7 @@ class CommandSettings:
 
     @property
     def orders(self) -> StandingOrders:
-        """What the daemon judges by, as it recorded; where there is no record, what these settings say."""
+        """As the daemon recorded; where there is no record, what these settings say."""
         from monitord.config.loader import standing_orders
 
         return standing_orders(self.settings) if self.record is None else self.record.orders
@@ -113,7 +113,7 @@ def add_subjects() -> None:
 
 
 def load_settings() -> Settings:
-    """The settings of a command; with mistakes in them, one line each on stderr and exit 2."""
+    """With mistakes in them, one line each on stderr and exit 2."""
     return find_settings().settings
 
 
@@ -201,7 +201,6 @@ def refused(mistakes: Iterable[str]) -> int:
 
 
 def stdout_terminal() -> Terminal:
-    """What stdout shows."""
     from monitord.reporting.terminal import terminal
 
     return terminal(sys.stdout.isatty(), os.environ)

@@ -46,12 +46,9 @@ STATE_ERRORS: Final = (UnusableSnapshot, OSError, sqlite3.Error, WorkerBusy)
 
 
 def run_once(work: Coroutine[object, None, int]) -> int:
-    """Run `work` to its exit code.
+    """Run `work` to its exit code; Ctrl-C is a KeyboardInterrupt.
 
     Both asyncio and the interpreter would wait at the end for a thread that hangs: then the process ends without them.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C.
     """
     with asyncio.Runner(loop_factory=ResolverLoop) as runner, _woken_by_signals(runner.get_loop()):
         return runner.run(_run(work))
@@ -91,7 +88,6 @@ async def _run(work: Coroutine[object, None, int]) -> int:
 
 
 def _ended(executor: ThreadPoolExecutor) -> bool:
-    """Whether every thread of the executor has come to its end."""
     executor.shutdown(wait=False, cancel_futures=True)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
@@ -153,8 +149,7 @@ def is_label(epoch: int) -> bool:
 def postgres_session(settings: Settings) -> Session:
     """A session with the Postgres of the settings, which the caller closes.
 
-    Raises:
-        FailureError: None is configured (`missing`), or its address cannot be read (`internal`).
+    FailureError where none is configured (`missing`), or its address cannot be read (`internal`).
     """
     from monitord.postgres.dsn import DsnError
     from monitord.postgres.session import Session
@@ -175,7 +170,6 @@ class Progress:
         self._shown = False
 
     def show(self, line: Callable[[], str]) -> None:
-        """Write the line, where the last one has stood long enough to be read."""
         if (now := time.monotonic()) < self._due or not sys.stderr.isatty():
             return
         self._due, self._shown = now + _PROGRESS_SECONDS, True

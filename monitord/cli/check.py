@@ -182,7 +182,6 @@ def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
 
 
 def _named(subject: Subject, orders: StandingOrders) -> Collection[str]:
-    """The members of a subject that the orders name."""
     names: Collection[str] = getattr(orders, subject.members)
     return names
 

@@ -28,7 +28,6 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print every setting. Exit 2 and one line per mistake where they are wrong."""
     found = find_settings()
     mistakes = unusable(found.settings)
     for mistake in mistakes:

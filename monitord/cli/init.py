@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _asked(question: str, default: bool) -> bool:
-    """Ask on the terminal until the answer is yes or no; Enter is the default."""
+    """Enter is the default."""
     while True:
         answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
         if answer in ("", "y", "yes", "n", "no"):
@@ -92,10 +92,9 @@ def _asked(question: str, default: bool) -> bool:
 
 
 def _write(target: Path, text: str, *, over: bool) -> None:
-    """Write a file whole or not at all, readable by its owner alone; what it held is kept beside it as `.before`.
+    """Whole or not at all, readable by its owner alone; what it held is kept beside it as `.before`.
 
-    Raises:
-        OSError: it cannot be written, or is there already and not to be written over.
+    OSError where it cannot be written, or is there already and not to be written over.
     """
     handle, beside = tempfile.mkstemp(dir=target.absolute().parent, prefix=f".{target.name}.")
     try:

@@ -77,7 +77,6 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the lines; returns the exit code when they end."""
     try:
         lines = None if arguments.lines is None else _of("--lines", units.whole, arguments.lines)
         back = None if arguments.since is None else _of("--since", units.duration, arguments.since)
@@ -124,7 +123,6 @@ class _Shown:
         self._screen = stdout_terminal()
 
     def wanted(self, line: Line) -> LogEntry | None:
-        """The line read, where it is asked for."""
         one = entry(line.data, line.missing)
         if self._selection.subjects:
             self._selection = self._selection.after(one)
@@ -144,7 +142,6 @@ class _Shown:
             say(text)
 
     def pass_on(self, lines: Iterable[Line]) -> None:
-        """Write those of them that are asked for."""
         self.say(one for line in lines if (one := self.wanted(line)) is not None)
 
 
@@ -231,11 +228,7 @@ def _files(files: Files, shown: _Shown, last: int | None, *, follow: bool) -> No
 
 
 def _wait(seconds: float) -> None:
-    """Wait, unless nobody reads what we write any more: of `| head` one would learn with the next line only.
-
-    Raises:
-        BrokenPipeError: nobody does.
-    """
+    """BrokenPipeError where nobody reads us any more: of `| head` one would learn with the next line only."""
     output = sys.stdout.fileno()
     mode = os.fstat(output).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):  # not every system can wait for a terminal

@@ -49,7 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def ecosystem(cwd: Path, programs: Path) -> str:
-    """The file, with the directory of the settings and that of the programs written out."""
     text = next(place for place in _PLACES if place.exists()).read_text(encoding="utf-8")
     _, _, body = text.partition('const path = require("path");\n')
     for name, path in (("cwd", cwd), ("bin", programs)):

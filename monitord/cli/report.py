@@ -70,7 +70,7 @@ async def _report(found: CommandSettings, back: timedelta, style: str, output: P
 
 
 def rendered(report: Report, style: str, *, is_terminal: bool) -> str:
-    """The report in this format. Only what that takes is imported."""
+    """Only what this format takes is imported."""
     match style:
         case "json":
             from monitord.jsonable import document

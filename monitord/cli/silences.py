@@ -168,7 +168,7 @@ def _forget_answer(held: HeldState, command: Command, _: datetime) -> Iterable[s
 
 @dataclass(frozen=True, slots=True)
 class HeldState:
-    """What the daemon on the state directory holds, and what it has not applied yet. `runs` is whether there is one."""
+    """What the daemon on the state directory holds, and what it has not applied yet."""
 
     settings: Settings
     orders: StandingOrders
@@ -187,10 +187,7 @@ Sentences = Callable[[HeldState, Command, datetime], Iterable[str]]
 
 
 def put(name: str, request: CommandMaker, answer: Sentences) -> int:
-    """Leaves the daemon a command that `request` makes, and prints what `answer` returns. Returns the exit code.
-
-    What cannot be requested (a ValueError) is one line on stderr and 2; what cannot be read or written is one and 3.
-    """
+    """What cannot be requested (ValueError) is one line on stderr and 2; what cannot be read or written, one and 3."""
     now = datetime.now(UTC)
 
     def leave(found: CommandSettings) -> str:
@@ -203,7 +200,6 @@ def put(name: str, request: CommandMaker, answer: Sentences) -> int:
 
 
 def look(name: str, answer: Callable[[HeldState, datetime], str]) -> int:
-    """Prints what `answer` returns of what the daemon holds. Returns the exit code."""
     now = datetime.now(UTC)
     return run_once(_say(name, lambda found: answer(read(found), now)))
 
@@ -219,7 +215,6 @@ def read(found: CommandSettings) -> HeldState:
 
 
 def _answered(held: HeldState, lines: Iterable[str]) -> str:
-    """The answer, and when it holds."""
     every = humanize.duration(held.settings.check_interval.total_seconds())
     when = (
         f"monitord applies it within a cycle ({every})."

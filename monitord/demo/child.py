@@ -48,39 +48,26 @@ class FiredAlert:
 
     @property
     def key(self) -> tuple[str, str]:
-        """(rule, subject)."""
         return self.rule, self.subject
 
 
 class Listener(Protocol):
     """Who is called at once with what monitord logs."""
 
-    def fired(self, told: FiredAlert) -> None:
-        """An alert fired."""
+    def fired(self, alert: FiredAlert) -> None: ...
 
-    def resolved(self, told: FiredAlert) -> None:
-        """An alert that had fired is resolved."""
+    def resolved(self, alert: FiredAlert) -> None: ...
 
-    def warned(self, sentence: str) -> None:
-        """A warning that is no alert."""
+    def warned(self, sentence: str) -> None: ...
 
 
 class MonitordChild:
-    """One `monitord run` in a sandbox.
+    """One `monitord run` in a sandbox that is open, with these MONITORD_* settings and no others.
 
-    Attributes:
-        report: The fields of its last full or quiet cycle; None before the first.
-        told: The alerts that have fired, oldest first.
+    `report` has the fields of its last full or quiet cycle; None before the first.
     """
 
     def __init__(self, sandbox: Sandbox, settings: Mapping[str, str], listener: Listener) -> None:
-        """Nothing starts yet.
-
-        Args:
-            sandbox: Where it works, open.
-            settings: Its MONITORD_* environment; it inherits none.
-            listener: Who is called at once.
-        """
         self._sandbox = sandbox
         self._settings = dict(settings)
         self._listener = listener
@@ -90,17 +77,16 @@ class MonitordChild:
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._pending: dict[str, tuple[Fields, int]] = {}
         self._cycles = 0
-        self._told: dict[str, FiredAlert] = {}
+        self._alerts: dict[str, FiredAlert] = {}
         self.report: Fields | None = None
 
     @property
-    def told(self) -> list[FiredAlert]:
+    def alerts(self) -> list[FiredAlert]:
         """The alerts that have fired, oldest first; each is there once."""
-        return list(self._told.values())
+        return list(self._alerts.values())
 
     @property
     def pending(self) -> list[Fields]:
-        """The alerts that wait for their confirmation."""
         return [fields for fields, _ in self._pending.values()]
 
     @property
@@ -110,11 +96,9 @@ class MonitordChild:
 
     @property
     def pid(self) -> int | None:
-        """Its pid; None before it is started."""
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> None:
-        """Start it; it reports by itself from then on."""
         self._process = await self._spawn("run")
         self._following = asyncio.create_task(self._follow(self._process))
 
@@ -123,8 +107,8 @@ class MonitordChild:
         process = await self._spawn("report", "--since", f"{max(1, round(seconds))}s", "--format", "json")
         try:
             async with asyncio.timeout(REPORT_SECONDS):
-                told, _ = await process.communicate()
-            report = json.loads(told)
+                output, _ = await process.communicate()
+            report = json.loads(output)
             return f"{report['verdict']}: {report['sentence']}"
         except (TimeoutError, ValueError, TypeError, KeyError):
             return ""
@@ -151,8 +135,7 @@ class MonitordChild:
     async def until(self, question: Callable[[], bool], seconds: float) -> bool:
         """Wait until the answer is true, asked again after each of its lines; False when `seconds` have passed.
 
-        Raises:
-            ChildError: It ended meanwhile.
+        ChildError where it ended meanwhile.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
@@ -184,7 +167,7 @@ class MonitordChild:
             following.exception()  # that it has ended is what was asked for
 
     async def _follow(self, process: asyncio.subprocess.Process) -> None:
-        """Take in its lines until there are no more; it never ends but by `ChildError` or by being cancelled."""
+        """Ends with `ChildError` alone, or by being cancelled."""
         assert process.stdout is not None  # noqa: S101 - it was asked for
         try:
             while True:
@@ -232,10 +215,10 @@ class MonitordChild:
             self._pending[key] = (fields, self._cycles)
         else:
             self._pending.pop(key, None)
-        if event == "alert_firing" and key not in self._told:  # a step to critical is the same alert again
+        if event == "alert_firing" and key not in self._alerts:  # a step to critical is the same alert again
             rule, subject, severity, summary = (str(fields[n]) for n in ("rule", "subject", "severity", "summary"))
-            self._told[key] = FiredAlert(key, rule, subject, severity, summary, at=now)
-            self._listener.fired(self._told[key])
-        elif event == "alert_resolved" and key in self._told:
-            self._told[key] = replace(self._told[key], resolved_at=now)
-            self._listener.resolved(self._told[key])
+            self._alerts[key] = FiredAlert(key, rule, subject, severity, summary, at=now)
+            self._listener.fired(self._alerts[key])
+        elif event == "alert_resolved" and key in self._alerts:
+            self._alerts[key] = replace(self._alerts[key], resolved_at=now)
+            self._listener.resolved(self._alerts[key])

@@ -100,5 +100,4 @@ def _run(what: str, argv: Sequence[str]) -> None:
 
 
 def run_again(python: Path, arguments: Sequence[str]) -> NoReturn:
-    """Become the same command under the environment's Python."""
     os.execv(python, [str(python), "-m", "monitord", *arguments])  # noqa: S606 - no shell, and the program is ours

@@ -32,7 +32,6 @@ QUEUE = "tree-builder"
 
 
 def environment(place: Place) -> dict[str, str]:
-    """What every service of a fleet is given in its environment."""
     return {
         MARKER: str(place.directory),
         "PYTHONPATH": str(package_root()),
@@ -61,7 +60,6 @@ def python_app(name: str, program: Path, place: Place) -> dict[str, Any]:
 
 
 def ecosystem(place: Place) -> dict[str, object]:
-    """What `pm2 start` is given."""
     programs = Path(__file__).parent / "apps"
     apps = []
     for name, program in SERVICES.items():
@@ -73,7 +71,7 @@ def ecosystem(place: Place) -> dict[str, object]:
 
 
 def servers(place: Place) -> dict[str, str]:
-    """The settings that say where a fleet's servers are, and how often to check them."""
+    """Where a fleet's servers are, and how often to check them."""
     return {
         "MONITORD_STATE_DIR": str(place.directory / "monitord"),
         "MONITORD_CHECK_INTERVAL": "2s",
@@ -86,7 +84,7 @@ def servers(place: Place) -> dict[str, str]:
 
 
 def settings(place: Place) -> dict[str, str]:
-    """The MONITORD_* settings that watch the fleet, every window scaled from an hour's epoch to this one's length."""
+    """What watches the fleet, every window scaled from an hour's epoch to this one's length."""
     length = place.epoch_seconds
     return servers(place) | {
         "MONITORD_REDIS__QUEUES": json.dumps([QUEUE]),
@@ -115,7 +113,6 @@ def settings(place: Place) -> dict[str, str]:
 
 
 async def seed(connection: asyncpg.Connection, rows: int, epoch_seconds: int) -> None:
-    """Give the fleet a past: a window of healthy seals, and the old rows asked for."""
     await seed_old_signals(connection, rows, epoch_seconds)
     await seed_window(connection, epoch_seconds)
 

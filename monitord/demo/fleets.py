@@ -18,19 +18,10 @@ WATCHER = "watcher"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a fleet lives.
+    """Where a fleet lives: its sandbox and its servers. `dsn` is its services', `watcher_dsn` monitord's.
 
-    Attributes:
-        directory: The sandbox its services belong to.
-        pm2_home: Its PM2_HOME.
-        dsn: Its database, for its services.
-        watcher_dsn: The same, for the watching role.
-        redis_url: Its Redis.
-        epoch_seconds: The length of an epoch, or of what takes an hour in such a fleet.
-        port: Where the service that users face listens on 127.0.0.1.
-        spare_port: A second one, for whoever else listens.
-        page_port: Where monitord's page listens.
-        chain_url: Where the chain is asked that it publishes to; "" where it has none.
+    `epoch_seconds` is also what takes an hour in a fleet without epochs. On 127.0.0.1, `port` is of the service that
+    users face, `spare_port` for whoever else listens, `page_port` of monitord's page; `chain_url` may be "".
     """
 
     directory: Path
@@ -47,19 +38,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class DemoFleet:
-    """One fleet.
+    """One fleet, as `--fleet` knows it. `title` is half a sentence; `faults` are in the order of the tour.
 
-    Attributes:
-        name: As `--fleet` knows it.
-        title: What it is, in half a sentence.
-        database: Its database's name.
-        ecosystem: What `pm2 start` is given.
-        settings: The MONITORD_* settings that watch it.
-        tour: Settings of the tour beyond those.
-        faults: What can be broken, in the order of the tour.
-        schema: Makes its tables in an empty database.
-        seed: Gives it a past: as many old rows as are asked for, and epochs of so many seconds.
-        published: Publishes that past to the chain at an address (None: it publishes to none, and has no chain).
+    `tour` are settings beyond those that watch it. `seed` writes as many old rows as are asked for, and epochs of so
+    many seconds; `published` publishes that past to the chain at an address (None: it has no chain).
     """
 
     name: str
@@ -78,7 +60,7 @@ NAMES = ("pipeline", "shop")
 
 
 def fleet_named(name: str) -> DemoFleet:
-    """The fleet of this name, which is one of NAMES; only that one is imported."""
+    """Only that one is imported."""
     if name == "shop":
         from monitord.demo.shop.fleet import SHOP
 

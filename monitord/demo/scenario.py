@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitord.demo.apps.faults import Fault as ServiceFault
+
 if TYPE_CHECKING:
     from monitord.demo.stack import Stack
+    from monitord.testing.servers.base import EmbeddedServer
 
 Hand = Callable[["Stack"], Awaitable[object]]
 """What is done to the stack; it returns when it is done."""
@@ -17,6 +20,12 @@ LISTENER = "stream-listener"
 UNSEALED = "MILO"
 FLOOD_ROWS = 40_000
 
+# The machine is its owner's: its disk and memory are shown and not judged.
+OWNERS_MACHINE = {
+    "MONITORD_ORDERS__DISK_WARNING": "100%",
+    "MONITORD_ORDERS__DISK_CRITICAL": "100%",
+    "MONITORD_ORDERS__HOST_MEMORY": "0B",
+}
 SETTINGS = {
     "MONITORD_CHECK_INTERVAL": "1s",
     # Each fault gives its own alert and clears within seconds: the windows are a little longer than an epoch.
@@ -31,26 +40,16 @@ SETTINGS = {
     "MONITORD_ORDERS__SEAL_WARNING": "30s",
     "MONITORD_ORDERS__SEAL_CRITICAL": "60s",
     "MONITORD_ORDERS__QUEUE_WAITING": "500",
-    # The machine is its owner's: its disk and memory are shown and not judged.
-    "MONITORD_ORDERS__DISK_WARNING": "100%",
-    "MONITORD_ORDERS__DISK_CRITICAL": "100%",
-    "MONITORD_ORDERS__HOST_MEMORY": "0B",
+    **OWNERS_MACHINE,
 }
 """What the tour of the pipeline orders beyond its settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing to break.
+    """One thing to break, and how it is mended. Any alert of `expected` (rule, subject) is its detection.
 
-    Attributes:
-        name: As `--break` knows it.
-        broke: What was done, as one says it: "stopped gateway".
-        mended: What was done about it.
-        expected: (rule, subject) of the alerts that detect it; any of them is detection.
-        seconds: How long it takes from broken to cleared, with room to spare; a shorter watch leaves it out.
-        breaks: Breaks it.
-        mends: Mends it.
+    From broken to cleared it takes `seconds`, with room to spare: a shorter watch leaves it out.
     """
 
     name: str
@@ -66,60 +65,36 @@ class FaultError(ValueError):
     """A name that no fault has; the message is a sentence with the names there are."""
 
 
-async def _stop_gateway(stack: Stack) -> None:
-    await stack.pm2("stop", "gateway")
+def service_fault(fault: ServiceFault, subject: str, amount: int = 1) -> tuple[Hand, Hand]:
+    """How a service gets a fault, and loses it."""
+
+    async def breaks(stack: Stack) -> None:
+        stack.faults.set(fault, subject, amount)
+
+    async def mends(stack: Stack) -> None:
+        stack.faults.clear(fault, subject)
+
+    return breaks, mends
 
 
-async def _start_gateway(stack: Stack) -> None:
-    await stack.pm2("start", "gateway")
+def stopped(service: str) -> tuple[Hand, Hand]:
+    return lambda stack: stack.pm2("stop", service), lambda stack: stack.pm2("start", service)
 
 
-async def _crash(stack: Stack) -> None:
-    stack.faults.set("crash", CRASHER)
+def _frozen(server: Callable[[Stack], EmbeddedServer]) -> tuple[Hand, Hand]:
+    async def breaks(stack: Stack) -> None:
+        server(stack).pause()
+
+    async def mends(stack: Stack) -> None:
+        server(stack).resume()
+
+    return breaks, mends
 
 
-async def _calm(stack: Stack) -> None:
-    stack.faults.clear("crash", CRASHER)
-
-
-async def _freeze_postgres(stack: Stack) -> None:
-    stack.postgres.pause()
-
-
-async def _thaw_postgres(stack: Stack) -> None:
-    stack.postgres.resume()
-
-
-async def _freeze_redis(stack: Stack) -> None:
-    stack.valkey.pause()
-
-
-async def _thaw_redis(stack: Stack) -> None:
-    stack.valkey.resume()
-
-
-async def _hold_seals(stack: Stack) -> None:
-    stack.faults.set("no-seal", UNSEALED)
-
-
-async def _release_seals(stack: Stack) -> None:
-    stack.faults.clear("no-seal", UNSEALED)
-
-
-async def _flood(stack: Stack) -> None:
-    stack.faults.set("flood", LISTENER, FLOOD_ROWS)
-
-
-async def _end_flood(stack: Stack) -> None:
-    stack.faults.clear("flood", LISTENER)
-
-
-async def _pretend(stack: Stack) -> None:
-    stack.faults.set("pretend", PUBLISHER)
-
-
-async def _publish(stack: Stack) -> None:
-    stack.faults.clear("pretend", PUBLISHER)
+def _sql(text: str) -> Hand:
+    return lambda stack: stack.postgres.execute(
+        text.replace("LENGTH", str(stack.epoch_seconds)), database=stack.fleet.database
+    )
 
 
 # Of the newest label whose grace is over: the root of one seal with the halves of its digits changed over, and back.
@@ -127,7 +102,7 @@ REWRITTEN = f"""
 UPDATE sealed_epochs SET root = right(root, 32) || left(root, 32)
 WHERE (epoch, channel, token_group) = (
     SELECT epoch, channel, token_group FROM sealed_epochs
-    WHERE token_group = '{UNSEALED}' AND epoch + 2 * {{length}} < extract(epoch FROM now())
+    WHERE token_group = '{UNSEALED}' AND epoch + 2 * LENGTH < extract(epoch FROM now())
     ORDER BY epoch DESC, channel LIMIT 1
 )
 """  # noqa: S608 - of constants
@@ -137,93 +112,70 @@ WHERE t.epoch = s.epoch AND t.channel = s.channel AND t.root <> s.root
 """
 
 
-async def _rewrite_root(stack: Stack) -> None:
-    await stack.postgres.execute(REWRITTEN.format(length=stack.epoch_seconds), database=stack.fleet.database)
-
-
-async def _put_root_right(stack: Stack) -> None:
-    await stack.postgres.execute(PUT_RIGHT, database=stack.fleet.database)
+def fault(
+    name: str, broke: str, mended: str, seconds: float, hands: tuple[Hand, Hand], *expected: tuple[str, str]
+) -> Fault:
+    return Fault(name, broke, mended, frozenset(expected), seconds, *hands)
 
 
 FAULTS = (
-    Fault(
-        name="service",
-        broke="stopped gateway",
-        mended="started gateway",
-        expected=frozenset({("service_down", "gateway")}),
-        seconds=12,
-        breaks=_stop_gateway,
-        mends=_start_gateway,
+    fault("service", "stopped gateway", "started gateway", 12, stopped("gateway"), ("service_down", "gateway")),
+    fault(
+        "crash",
+        f"crashed {CRASHER}",
+        f"let {CRASHER} run",
+        32,
+        service_fault("crash", CRASHER),
+        ("service_restart_loop", CRASHER),
     ),
-    Fault(
-        name="crash",
-        broke=f"crashed {CRASHER}",
-        mended=f"let {CRASHER} run",
-        expected=frozenset({("service_restart_loop", CRASHER)}),
-        seconds=32,
-        breaks=_crash,
-        mends=_calm,
+    fault(
+        "postgres",
+        "froze Postgres",
+        "let Postgres go on",
+        18,
+        _frozen(lambda stack: stack.postgres),
+        ("postgres_unreachable", "postgres"),
     ),
-    Fault(
-        name="postgres",
-        broke="froze Postgres",
-        mended="let Postgres go on",
-        expected=frozenset({("postgres_unreachable", "postgres")}),
-        seconds=18,
-        breaks=_freeze_postgres,
-        mends=_thaw_postgres,
+    fault(
+        "redis",
+        "froze Redis",
+        "let Redis go on",
+        18,
+        _frozen(lambda stack: stack.valkey),
+        ("redis_unreachable", "redis"),
     ),
-    Fault(
-        name="redis",
-        broke="froze Redis",
-        mended="let Redis go on",
-        expected=frozenset({("redis_unreachable", "redis")}),
-        seconds=18,
-        breaks=_freeze_redis,
-        mends=_thaw_redis,
+    fault(
+        "sealing",
+        f"held {UNSEALED}'s seals",
+        f"let {UNSEALED} seal",
+        30,
+        service_fault("no-seal", UNSEALED),
+        ("groups_out_of_sync", "epochs"),
+        *((rule, UNSEALED) for rule in ("sealing_late", "sealing_stuck", "sealing_gap")),
     ),
-    Fault(
-        name="sealing",
-        broke=f"held {UNSEALED}'s seals",
-        mended=f"let {UNSEALED} seal",
-        expected=frozenset(
-            {
-                ("groups_out_of_sync", "epochs"),
-                ("sealing_late", UNSEALED),
-                ("sealing_stuck", UNSEALED),
-                ("sealing_gap", UNSEALED),
-            }
-        ),
-        seconds=30,
-        breaks=_hold_seals,
-        mends=_release_seals,
+    fault(
+        "flood",
+        "flooded user_signals",
+        "ended the flood",
+        30,
+        service_fault("flood", LISTENER, FLOOD_ROWS),
+        ("table_growth_high", "user_signals"),
     ),
-    Fault(
-        name="flood",
-        broke="flooded user_signals",
-        mended="ended the flood",
-        expected=frozenset({("table_growth_high", "user_signals")}),
-        seconds=30,
-        breaks=_flood,
-        mends=_end_flood,
+    fault(
+        "publishing",
+        "faked publishing",
+        "let it publish",
+        45,
+        service_fault("pretend", PUBLISHER),
+        *(("chain_behind", group) for group in ("MILO", "CLS")),
     ),
-    Fault(
-        name="publishing",
-        broke="faked publishing",
-        mended="let it publish",
-        expected=frozenset({("chain_behind", "MILO"), ("chain_behind", "CLS")}),
-        seconds=45,
-        breaks=_pretend,
-        mends=_publish,
-    ),
-    Fault(
-        name="root",
-        broke=f"rewrote a root of {UNSEALED}",
-        mended="put the root back",
-        expected=frozenset({("root_changed", UNSEALED)}),
-        seconds=14,
-        breaks=_rewrite_root,
-        mends=_put_root_right,
+    fault(
+        "root",
+        f"rewrote a root of {UNSEALED}",
+        "put the root back",
+        14,
+        (_sql(REWRITTEN), _sql(PUT_RIGHT)),
+        ("root_changed", UNSEALED),
     ),
 )
 """The tour of the pipeline, in its order."""
@@ -232,12 +184,7 @@ FAULTS = (
 def chosen(words: Iterable[str], faults: Sequence[Fault] = FAULTS) -> tuple[Fault, ...]:
     """The faults that are asked for by name, each once, in the order of the tour; all of them when nobody asks.
 
-    Args:
-        words: Names, or several in one word, separated by commas.
-        faults: Those that there are.
-
-    Raises:
-        FaultError: There is none of a name.
+    A word may be several names, separated by commas. FaultError where there is none of a name.
     """
     asked = list(words)
     if not asked:

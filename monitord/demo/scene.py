@@ -35,15 +35,10 @@ class SceneEntry:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One moment.
+    """One moment, in Unix seconds.
 
-    Attributes:
-        now: Unix seconds.
-        stage: What the tour is at, in half a sentence.
-        report: The fields of the last `cycle_completed` or `check_completed`; None before the first.
-        pending: The fields of alerts that are not confirmed yet.
-        story: What happened so far, oldest first.
-        growth_window: The window that growth is judged over, as one says it.
+    `report` has the fields of the last cycle (None before the first), `stage` is half a sentence, `story` begins with
+    the oldest, `growth_window` is what growth is judged over, in words.
     """
 
     now: float
@@ -55,7 +50,6 @@ class Scene:
 
     @property
     def status(self) -> str:
-        """`ok`, `warning`, `critical` or `unknown`; unknown before the first report."""
         return str(self.report["status"]) if self.report is not None else "unknown"
 
     @property
@@ -64,14 +58,12 @@ class Scene:
 
     @property
     def next_seal(self) -> str:
-        """How long until the current epoch ends and is to be sealed, in words."""
         if self.report is None or (at := (self.report["current_epoch"] or {}).get("next")) is None:
             return "unknown"
         return humanize.duration(max(0, round(at - self.now)))
 
 
 def status_line(scene: Scene) -> str:
-    """The scene in one line of plain text."""
     report = scene.report
     if report is None:
         return f"{scene.stage}; monitord has not reported yet"

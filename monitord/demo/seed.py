@@ -6,8 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from monitord.demo.apps.audience import CLS, GROUPS, MILO, category, signals
-from monitord.demo.apps.chain import publish
-from monitord.demo.apps.sealing import PARTICIPATION, labels_due, seal
+from monitord.demo.apps.sealing import PARTICIPATION, labels_due, publish, seal
 
 SEED_SECONDS = 300.0
 SECONDS_PER_LABEL = 10
@@ -25,18 +24,11 @@ OLD_SIGNALS = """
 
 
 async def apply_schema(connection: asyncpg.Connection) -> None:
-    """Make the fleet's tables, keys and indexes in an empty database."""
     await connection.execute((Path(__file__).parent / "schema.sql").read_text(), timeout=SEED_SECONDS)
 
 
 async def seed_window(connection: asyncpg.Connection, epoch_seconds: int, now: float | None = None) -> None:
-    """Seal the last 24 labels of both groups, with true roots, as if the fleet had always been there.
-
-    Args:
-        connection: To a database that has the schema.
-        epoch_seconds: The length of an epoch.
-        now: Seconds since 1970; default the present.
-    """
+    """Seal the last 24 labels of both groups before `now` (Unix seconds), as if the fleet had always been there."""
     now = time.time() if now is None else now
     labels = labels_due(now, epoch_seconds, 0, WINDOW_LABELS)
     # Of long epochs only the first seconds: what is seeded is seals, not volume.
@@ -96,13 +88,7 @@ async def publish_window(connection: asyncpg.Connection, chain_url: str) -> None
 
 
 async def seed_old_signals(connection: asyncpg.Connection, rows: int, epoch_seconds: int) -> None:
-    """Fill user_signals with rows of the 48 labels before the window, then ANALYZE it. A million takes seconds.
-
-    Args:
-        connection: To a database that has the schema.
-        rows: How many.
-        epoch_seconds: The length of an epoch.
-    """
+    """Fill user_signals with so many rows of the 48 labels before the window. A million takes seconds."""
     if rows <= 0:
         return
     oldest_sealed = labels_due(time.time(), epoch_seconds, 0, WINDOW_LABELS)[0]

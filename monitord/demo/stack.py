@@ -26,17 +26,8 @@ FLEET_SECONDS = 30.0
 class Stack:
     """The embedded servers and the fleet; an async context manager.
 
-    Attributes:
-        sandbox: The directory and the processes.
-        fleet: Which one it is.
-        postgres: The database server.
-        valkey: The Redis.
-        chain: The chain that the fleet publishes to, where it has one.
-        pm2: PM2, called like the command: `await stack.pm2("stop", "gateway")`.
-        faults: The faults the services can have.
-        epoch_seconds: The length of an epoch.
-        port: Where the service that users face listens on 127.0.0.1.
-        page_port: Where monitord's page is to listen.
+    `directory` is empty or absent, and removed at the end (default: a new temporary one). An epoch is at least 4 s;
+    `seed_rows` are written into the fleet's main table. Ports of 0 are free ones.
     """
 
     def __init__(
@@ -49,19 +40,9 @@ class Stack:
         seed_rows: int = 0,
         progress: Progress = lambda _: None,
     ) -> None:
-        """Nothing starts yet.
-
-        Args:
-            directory: Where; empty or absent, and removed at the end. Default: a new temporary one.
-            fleet: Which one; default the pipeline.
-            page_port: Where monitord's page is to listen on 127.0.0.1; default wherever there is room.
-            epoch_seconds: The length of an epoch; at least 4.
-            seed_rows: Old rows to put into its main table.
-            progress: Called with one sentence for people at each step.
-        """
         self.sandbox = Sandbox(directory)
-        self.postgres = PostgresServer(self.sandbox)
-        self.valkey = ValkeyServer(self.sandbox)
+        self.postgres: PostgresServer = PostgresServer(self.sandbox)
+        self.valkey: ValkeyServer = ValkeyServer(self.sandbox)
         self.chain = SolanaServer(self.sandbox)
         self.pm2 = Pm2Server(self.sandbox, progress=progress)
         self.epoch_seconds = epoch_seconds
@@ -73,19 +54,16 @@ class Stack:
 
     @property
     def faults(self) -> Faults:
-        """The faults the services can have."""
         return Faults(self.sandbox.directory / "faults")
 
     @property
     def dsn(self) -> str:
-        """The fleet's database, as its superuser."""
         return self.postgres.dsn(self.fleet.database)
 
     async def start(self) -> None:
         """Start the servers side by side, then the fleet. Whatever fails, nothing stays behind.
 
-        Raises:
-            StackError: With the kind and the sentence of what failed first.
+        StackError with the kind and the sentence of what failed first.
         """
         self.sandbox.open()
         deadline = asyncio.timeout(START_SECONDS)
@@ -146,7 +124,7 @@ class Stack:
             await connection.close(timeout=5)
 
     async def schema(self) -> None:
-        """Make the fleet's tables, and the role that may only read them."""
+        """With the role that may only read the tables."""
         connection = await self.postgres.connect(self.fleet.database)
         try:
             await self.fleet.schema(connection)
@@ -158,7 +136,6 @@ class Stack:
             await connection.close(timeout=5)
 
     async def seed(self) -> None:
-        """Give the fleet a past, with the old rows asked for."""
         connection = await self.postgres.connect(self.fleet.database)
         try:
             await self.fleet.seed(connection, self._seed_rows, self.epoch_seconds)
@@ -168,8 +145,7 @@ class Stack:
     async def start_fleet(self) -> None:
         """Start the services under PM2 and wait until the one that users face answers.
 
-        Raises:
-            StackError: PM2 refused, or it did not answer within 30 s (`timeout`).
+        StackError where PM2 refused, or it did not answer within 30 s (`timeout`).
         """
         self.port = self.port or free_port()
         self._spare_port = self._spare_port or free_port()
@@ -194,7 +170,7 @@ class Stack:
             return False
 
     def environment(self) -> dict[str, str]:
-        """The MONITORD_* settings that make `monitord run` watch this fleet."""
+        """What makes `monitord run` watch this fleet."""
         return self.fleet.settings(self._place())
 
     def _place(self) -> Place:
@@ -214,8 +190,7 @@ class Stack:
     async def stop(self) -> None:
         """End every process and remove every file, in whatever state they are. Safe to call twice.
 
-        Raises:
-            StackError: Something would not go away (`timeout`).
+        StackError where something would not go away (`timeout`).
         """
         await self.sandbox.close()
 

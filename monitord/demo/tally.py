@@ -11,14 +11,9 @@ from monitord.reporting.terminal import Terminal, cells
 
 @dataclass(frozen=True, slots=True)
 class FaultOutcome:
-    """The outcome of one fault.
+    """The outcome of one fault, in seconds from breaking to the alert, and from mending to the end of all such alerts.
 
-    Attributes:
-        fault: Which.
-        alert: The alert that detected it; None: nothing did.
-        detected_after: Seconds from breaking to the alert.
-        cleared_after: Seconds from mending until every such alert was resolved; None: not all were.
-        besides: Alerts that fired meanwhile and are not what the fault should give.
+    `cleared_after` is None where not all ended; `besides` fired meanwhile and are not what the fault should give.
     """
 
     fault: Fault
@@ -29,34 +24,24 @@ class FaultOutcome:
 
     @property
     def is_good(self) -> bool:
-        """Whether it was detected and cleared."""
         return self.detected_after is not None and self.cleared_after is not None
 
 
 @dataclass(slots=True)
 class TourTally:
-    """The outcome of the whole tour.
-
-    Attributes:
-        outcomes: Of each fault that was injected, in order.
-        left_out: What was asked for and not injected.
-        told: Every alert that fired.
-        verdict: What `monitord report` makes of it all; "" where nobody asked.
-    """
+    """The outcome of the whole tour. `verdict` is what `monitord report` makes of it all; "" where nobody asked."""
 
     outcomes: list[FaultOutcome] = field(default_factory=list)
     left_out: list[Fault] = field(default_factory=list)
-    told: Sequence[FiredAlert] = ()
+    alerts: Sequence[FiredAlert] = ()
     verdict: str = ""
 
     @property
     def is_good(self) -> bool:
-        """Whether every fault that was injected was detected and cleared."""
         return all(outcome.is_good for outcome in self.outcomes)
 
     @property
     def closing(self) -> str:
-        """What it comes to, as half a sentence."""
         total = len(self.outcomes)
         good = sum(outcome.is_good for outcome in self.outcomes)
         if not total:
@@ -69,18 +54,20 @@ class TourTally:
 
 
 def tally_lines(tally: TourTally, screen: Terminal) -> list[str]:
-    """The table and what there is to add to it; nothing when nothing was injected or left out."""
+    """Nothing when nothing was injected or left out."""
     lines: list[str] = []
     if tally.outcomes:
         lines += ["", *_table(tally.outcomes, screen), ""]
     for outcome in tally.outcomes:
-        for told in outcome.besides:
-            lines += screen.wrapped(f"Besides, after it {outcome.fault.broke}: {told.rule}: {told.summary}", indent="")
-    known = {told.alert_id for outcome in tally.outcomes for told in (*outcome.besides, outcome.alert) if told}
+        for alert in outcome.besides:
+            lines += screen.wrapped(
+                f"Besides, after it {outcome.fault.broke}: {alert.rule}: {alert.summary}", indent=""
+            )
+    known = {alert.alert_id for outcome in tally.outcomes for alert in (*outcome.besides, outcome.alert) if alert}
     expected = {key for outcome in tally.outcomes for key in outcome.fault.expected}
-    for told in tally.told:
-        if told.alert_id not in known and told.key not in expected:
-            lines += screen.wrapped(f"With nothing broken: {told.rule}: {told.summary}", indent="")
+    for alert in tally.alerts:
+        if alert.alert_id not in known and alert.key not in expected:
+            lines += screen.wrapped(f"With nothing broken: {alert.rule}: {alert.summary}", indent="")
     if tally.left_out:
         names = humanize.listed([fault.name for fault in tally.left_out], most=99)
         lines += screen.wrapped(f"Left out: {names}.", indent="")

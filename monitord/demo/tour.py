@@ -43,11 +43,8 @@ FAILED, MISSING, INTERRUPTED = 1, 2, 130
 class Plan:
     """What is asked for.
 
-    Attributes:
-        fleet: Which fleet.
-        faults: What to break, in order.
-        duration: How long to watch from the moment the fleet is up; None: as long as the faults take.
-        port: Where monitord's page listens on 127.0.0.1; None: wherever there is room.
+    `duration` is from the moment the fleet is up (None: as long as the faults take), `port` where monitord's page
+    listens on 127.0.0.1 (None: wherever there is room).
     """
 
     fleet: DemoFleet
@@ -61,10 +58,7 @@ class NotWellError(Exception):
 
 
 class Tour:
-    """One tour over one stack."""
-
     def __init__(self, stack: Stack, plan: Plan, view: DemoView) -> None:
-        """Args: stack: Not started. plan: What to do. view: Where to show it."""
         self._stack = stack
         self._plan = plan
         self._view = view
@@ -105,14 +99,10 @@ class Tour:
             frames.cancel()
             with suppress(asyncio.CancelledError):
                 await frames
-            self.tally.told = child.told
+            self.tally.alerts = child.alerts
 
     async def stop(self) -> None:
-        """End monitord, then the fleet, and remove every file.
-
-        Raises:
-            StackError: Something would not go away.
-        """
+        """End monitord, then the fleet, and remove every file. StackError where something would not go away."""
         try:
             if self._child is not None:
                 await self._child.stop()
@@ -121,19 +111,19 @@ class Tour:
 
     # What monitord says, as it says it
 
-    def fired(self, told: FiredAlert) -> None:
-        if self._fault is not None and told.key in self._fault.expected:
-            self._note("said", f"monitord, {_after(told.at - self._broken_at)} later: {told.summary} [{told.rule}]")
+    def fired(self, alert: FiredAlert) -> None:
+        if self._fault is not None and alert.key in self._fault.expected:
+            self._note("said", f"monitord, {_after(alert.at - self._broken_at)} later: {alert.summary} [{alert.rule}]")
         else:
-            self._note("beside", f"monitord, besides: {told.summary} [{told.rule}]")
+            self._note("beside", f"monitord, besides: {alert.summary} [{alert.rule}]")
 
-    def resolved(self, told: FiredAlert) -> None:
-        expected = self._fault is not None and told.key in self._fault.expected
-        if expected and self._mended_at and told.resolved_at is not None:
-            later = _after(told.resolved_at - self._mended_at)
-            self._note("cleared", f"monitord, {later} later: {told.rule} of {told.subject} is resolved")
+    def resolved(self, alert: FiredAlert) -> None:
+        expected = self._fault is not None and alert.key in self._fault.expected
+        if expected and self._mended_at and alert.resolved_at is not None:
+            later = _after(alert.resolved_at - self._mended_at)
+            self._note("cleared", f"monitord, {later} later: {alert.rule} of {alert.subject} is resolved")
         else:
-            self._note("cleared" if expected else "beside", f"monitord: {told.rule} of {told.subject} is resolved")
+            self._note("cleared" if expected else "beside", f"monitord: {alert.rule} of {alert.subject} is resolved")
 
     def warned(self, sentence: str) -> None:
         self._note("note", f"monitord: {sentence}")
@@ -145,8 +135,8 @@ class Tour:
         if await child.until(lambda: child.is_well, min(WELL_SECONDS, self._left())):
             self._note("note", f"monitord: {(child.report or {})['message']}")
         elif self._left() > 0:
-            said = "nothing yet" if child.report is None else str(child.report["message"])
-            raise NotWellError(f"monitord did not find the fleet well within {WELL_SECONDS:g} s; it reports: {said}")
+            last = "nothing yet" if child.report is None else str(child.report["message"])
+            raise NotWellError(f"monitord did not find the fleet well within {WELL_SECONDS:g} s; it reports: {last}")
         total = len(self._plan.faults)
         for number, fault in enumerate(self._plan.faults, 1):
             if fault.seconds > self._left():
@@ -168,17 +158,16 @@ class Tour:
             await child.until(lambda: False, self._left())
 
     async def _show(self, child: MonitordChild, fault: Fault, which: str) -> FaultOutcome:
-        """Break, wait for the word, mend, wait for the all-clear."""
-        before = len(child.told)
+        before = len(child.alerts)
         self._fault, self._broken_at, self._mended_at = fault, self._now(), 0.0
         self._stage = f"{which}: {fault.broke}; what does monitord say?"
         self._note("broke", fault.broke)
 
-        def said() -> list[FiredAlert]:
-            return [told for told in child.told[before:] if told.key in fault.expected]
+        def detecting() -> list[FiredAlert]:
+            return [alert for alert in child.alerts[before:] if alert.key in fault.expected]
 
         await fault.breaks(self._stack)
-        detected = await child.until(lambda: bool(said()), self._patience(DETECT_SECONDS))
+        detected = await child.until(lambda: bool(detecting()), self._patience(DETECT_SECONDS))
         if detected:
             self._stage = f"{which}: {fault.broke}; monitord has reported it"
             await child.until(lambda: False, HOLD_SECONDS)
@@ -189,19 +178,19 @@ class Tour:
         self._note("mended", fault.mended)
         await fault.mends(self._stack)
         await child.until(
-            lambda: child.is_well and all(told.resolved_at is not None for told in child.told),
+            lambda: child.is_well and all(alert.resolved_at is not None for alert in child.alerts),
             self._patience(CLEAR_SECONDS),
         )
         self._fault = None
-        found = said()
-        resolved = [told.resolved_at for told in found if told.resolved_at is not None]
+        found = detecting()
+        resolved = [alert.resolved_at for alert in found if alert.resolved_at is not None]
         cleared = bool(found) and len(resolved) == len(found)
         return FaultOutcome(
             fault=fault,
             alert=found[0] if found else None,
             detected_after=found[0].at - self._broken_at if found else None,
             cleared_after=max(0.0, max(resolved) - self._mended_at) if cleared else None,
-            besides=tuple(told for told in child.told[before:] if told.key not in fault.expected),
+            besides=tuple(alert for alert in child.alerts[before:] if alert.key not in fault.expected),
         )
 
     async def _frames(self) -> None:
@@ -235,11 +224,10 @@ class Tour:
 
 
 async def demonstrate(plan: Plan) -> int:
-    """The whole demonstration on stdout: set up, tour, tally, teardown.
+    """Set up, tour, tally and teardown on stdout; the exit code.
 
-    Returns:
-        0 when every fault it injected was detected and cleared, 1 when not or when something failed, 2 when a part
-        of the demonstration is not installed, 130 when it was interrupted.
+    0 when every fault it injected was detected and cleared, 1 when not or when something failed, 2 when a part of the
+    demonstration is not installed, 130 when it was interrupted.
     """
     interruption = _Interruption()
     shown = view(sys.stdout, os.environ, interruption.ask)

@@ -27,10 +27,9 @@ STYLES: dict[Kind, Style] = {
 
 
 class Outlet:
-    """A stream that never raises: what its encoding cannot carry becomes `?`, and nobody reading ends in silence."""
+    """A stream that never raises: what its encoding cannot carry becomes `?`. `gone` is called once nobody reads."""
 
     def __init__(self, stream: TextIO, gone: Callable[[], None]) -> None:
-        """Args: stream: Where text goes. gone: Called once when it cannot be written to any more."""
         self._stream = stream
         self._gone = gone
         self._is_gone = False
@@ -46,7 +45,6 @@ class Outlet:
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write, and see it leave."""
         if not self._is_gone:
             try:
                 self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding, "replace"))
@@ -75,7 +73,6 @@ class DemoView:
     """Seconds from one frame to the next."""
 
     def __init__(self, outlet: Outlet, screen: Terminal) -> None:
-        """Args: outlet: Where to write. screen: How wide, and whether in colour."""
         self._outlet = outlet
         self.screen = screen
 
@@ -89,14 +86,12 @@ class DemoView:
         self.say(self.screen.paint(clean(str(entry)), STYLES[entry.kind]))
 
     def frame(self, scene: Scene) -> None:
-        """What there is to see at this moment."""
         self.say(f"{datetime.fromtimestamp(scene.now, UTC):%H:%M:%S}   {clean(status_line(scene))}")
 
     def close(self) -> None:
-        """From now on there are only lines again. Safe to call twice."""
+        """Safe to call twice."""
 
     def say(self, *lines: str) -> None:
-        """Lines for people, as they are."""
         self._outlet.write("".join(f"{line}\n" for line in lines))
 
 
@@ -106,14 +101,12 @@ class LiveView(DemoView):
     every = FRAME_SECONDS
 
     def __init__(self, outlet: Outlet, screen: Terminal, environment: Mapping[str, str]) -> None:
-        """Args: as View's. environment: for TERM and COLUMNS."""
         super().__init__(outlet, screen)
         self._environment = environment
         self._live: Live | None = None
         self._story: list[SceneEntry] = []
 
     def open(self) -> None:
-        """Take over the screen."""
         from rich.console import Console
         from rich.live import Live
 
@@ -144,7 +137,6 @@ class LiveView(DemoView):
             self._live.update(picture(scene, console.width, console.height), refresh=True)
 
     def close(self) -> None:
-        """Give the screen back and print the story on it."""
         live, self._live = self._live, None
         if live is not None:
             with suppress(OSError):
@@ -159,13 +151,6 @@ class LiveView(DemoView):
 
 
 def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None]) -> DemoView:
-    """The view that suits a stream.
-
-    Args:
-        stream: stdout.
-        environment: For TERM, NO_COLOR and COLUMNS.
-        gone: Called once when nobody reads any more.
-    """
     outlet = Outlet(stream, gone)
     if stream.isatty() and environment.get("TERM", "dumb") != "dumb":
         return LiveView(outlet, terminal(is_terminal=True, environment=environment), environment)
@@ -173,5 +158,4 @@ def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None
 
 
 def wrapped(screen: Terminal, sentences: Sequence[str]) -> list[str]:
-    """Sentences over as many lines as they take."""
     return [line for sentence in sentences for line in screen.wrapped(sentence, indent="")]

@@ -46,11 +46,7 @@ _UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 class JsonLog:
     """Says events to a stream and, where a directory is given, to hourly files in it. Safe in any thread.
 
-    Args:
-        stream: where lines go; None where the process has no stdout.
-        level: what is less than this is not logged.
-        directory: for the files; it is made when the first line comes. None: no files.
-        retention: how long files are kept past the end of their hour.
+    `stream` is None where the process has no stdout; files are kept for `retention` past the end of their hour.
     """
 
     def __init__(
@@ -103,7 +99,6 @@ class JsonLog:
         self._secrets = re.compile("|".join(map(re.escape, found))) if found else None
 
     def reconfigure(self, level: Level, retention: timedelta) -> None:
-        """Change the level and the retention, from the next line on."""
         self._level, self._logger = level, self._wrapped(level)
         if self._files is not None:
             self._files.retention = retention
@@ -125,7 +120,6 @@ class JsonLog:
 
     @property
     def lost(self) -> int:
-        """How many lines have not arrived somewhere since the start."""
         return sum(writer.lost for writer in self._writers)
 
     def flush(self, timeout: float = _FLUSH_SECONDS) -> bool:
@@ -138,7 +132,7 @@ class JsonLog:
         """While this lasts, whatever the process would print on stderr by itself is a line of this log."""
         root = logging.getLogger()
         before = (root.handlers, root.level, sys.excepthook, threading.excepthook, sys.unraisablehook)
-        said, handler = warnings.showwarning, _Handler(self)
+        showwarning, handler = warnings.showwarning, _Handler(self)
 
         def warned(
             message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
@@ -166,7 +160,7 @@ class JsonLog:
         finally:
             root.handlers, level, sys.excepthook, threading.excepthook, sys.unraisablehook = before
             root.setLevel(level)
-            warnings.showwarning = said
+            warnings.showwarning = showwarning
             self.flush()
 
     def _wrapped(self, level: Level) -> Any:
@@ -191,8 +185,6 @@ class JsonLog:
 
 
 class _Sink:
-    """Where structlog's chain ends: the line goes to every writer."""
-
     def __init__(self, writers: list[LineWriter]) -> None:
         self._writers = writers
 

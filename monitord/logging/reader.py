@@ -102,7 +102,6 @@ class Files:
             yield from self._read(path, status)
 
     def end(self) -> Iterator[Line]:
-        """The last lines of files that end in the middle of one."""
         for path, _ in self._there():
             if (place := self._places.get(path)) is not None:
                 yield from place.splitter.end()

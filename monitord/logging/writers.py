@@ -62,7 +62,6 @@ class LineWriter:
 
     @property
     def trouble(self) -> WriteTrouble | None:
-        """What is wrong with this output, or None while it works."""
         error = self._error
         return None if error is None else WriteTrouble(self._sink, error, self._lost)
 
@@ -191,7 +190,7 @@ class HourlyFiles:
             os.close(descriptor)
 
     def tidy(self, now: datetime) -> None:
-        """Delete what is past the retention; what cannot be deleted stays."""
+        """What cannot be deleted stays."""
         with suppress(OSError):
             files = list(self._directory.iterdir()) if self._directory.exists() else []
             with self._reading:

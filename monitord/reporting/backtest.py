@@ -21,7 +21,7 @@ _SHORT: Final = timedelta(hours=2)
 
 
 def fields(found: Backtest, changes: Changes) -> dict[str, object]:
-    """The backtest as JSON-ready fields, times as datetimes. `changes` are the settings that were tried."""
+    """JSON-ready fields, times as datetimes. `changes` are the settings that were tried."""
     return {
         "since": found.since,
         "until": found.until,

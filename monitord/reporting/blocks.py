@@ -11,7 +11,6 @@ from monitord.core.report.wording import PREPARED, at, ending, evidence, met, se
 
 
 def criteria(report: Report) -> Section:
-    """Whether all was as expected, criterion by criterion."""
     items = tuple(
         Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
         for found in report.criteria
@@ -22,7 +21,6 @@ def criteria(report: Report) -> Section:
 
 
 def preparation(report: Report) -> Section:
-    """What is to be ready before the on-chain test, line by line."""
     items = tuple(
         Item(PREPARED[line.state], line.state.upper() if line.state == "not done" else line.state, line.title, said)
         for line in report.preparation
@@ -42,7 +40,6 @@ def still_open(report: Report) -> Section:
 
 
 def incidents(report: Report) -> Section:
-    """What went wrong, in order."""
     if not report.incidents:
         return Section("incidents", "Incidents", (Paragraph("None."),))
     parts = tuple(_incident(number, found, report) for number, found in enumerate(report.incidents, 1))

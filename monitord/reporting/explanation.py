@@ -20,7 +20,6 @@ _HEADER: Final = ("Setting", "Value", "From", "What it is")
 
 
 def explanation_fields(subjects: Sequence[ExplainedSubject], files: Sequence[str], unasked: str) -> dict[str, object]:
-    """The explanation as one JSON document: the files that were read, and every subject."""
     return {
         "settings": {"files": files},
         "unasked": unasked,

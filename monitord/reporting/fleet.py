@@ -29,10 +29,7 @@ Uptimes = Mapping[tuple[str, str], Rollup]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One thing that is watched: its mark, its name, how it is in a few words, its plot, and its last 24 h.
-
-    `up` is None where nothing is kept of it.
-    """
+    """One thing that is watched, in a few words. `up` are its last 24 h; None where nothing is kept of it."""
 
     style: Style | None
     name: Cell
@@ -42,12 +39,12 @@ class Tile:
 
     @property
     def called(self) -> str:
-        """Its name in words, with how many instances it has."""
+        """In words, with how many instances it has."""
         return in_words(self.name)
 
     @property
     def member(self) -> str:
-        """Its name alone, as everything else that is said of it has it."""
+        """Its name alone."""
         return _name(self.name)
 
     @property
@@ -57,13 +54,13 @@ class Tile:
 
     @property
     def blind(self) -> str:
-        """For how long it could not be seen; "" where that is less than a second."""
+        """Empty where that is less than a second."""
         return "" if self.up is None or self.up.blind < 1 else humanize.duration(self.up.blind)
 
 
 @dataclass(frozen=True, slots=True)
 class TileGroup:
-    """The tiles of one subject, of `total` members: those that are shown, and those that are folded away."""
+    """The tiles of one subject, of `total` members."""
 
     subject: str
     title: str
@@ -117,7 +114,6 @@ def _name(cell: Cell) -> str:
 
 
 def _members(subject: Subject, section: Section) -> Grid | None:
-    """The table of a subject's members; None where it has none, or no tiles."""
     if not subject.in_fleet or not subject.member:
         return None
     head = subject.member.capitalize()
@@ -132,12 +128,11 @@ def span_words(kept: KeptWindow | None) -> str:
 
 
 def _told(up: Rollup) -> float:
-    """Of how many seconds a roll-up tells."""
     return up.up + up.down + up.blind
 
 
 def fleet_fields(groups: Iterable[TileGroup]) -> list[Fields]:
-    """The tiles as JSON has them, the folded ones among them."""
+    """The folded ones among them."""
     return [
         {
             "subject": group.subject,

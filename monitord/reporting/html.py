@@ -37,8 +37,6 @@ from monitord.reporting.templating import environment
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot with its caption."""
-
     kind: ClassVar[str] = "figure"
     caption: str
     plot: Markup
@@ -55,8 +53,6 @@ class FigureSet:
 
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """Bands with their names, one under the other."""
-
     kind: ClassVar[str] = "strips"
     caption: str
     bands: tuple[Figure, ...]
@@ -67,7 +63,7 @@ Picture = Figure | FigureSet | Strips
 
 @dataclass(frozen=True, slots=True)
 class IllustratedSection:
-    """A section with what is drawn of it. `anchor`: its id, where it is linked to."""
+    """`anchor`: its id, where it is linked to."""
 
     key: str
     title: str
@@ -80,8 +76,6 @@ class IllustratedSection:
 
 @dataclass(frozen=True, slots=True)
 class ReportHead:
-    """The verdict, its sentence, and what time it is about."""
-
     style: Style
     headline: str
     sentence: str
@@ -89,7 +83,6 @@ class ReportHead:
 
 
 def report_html(report: Report) -> str:
-    """The whole report as a page to open, to send or to print."""
     css = files("monitord.reporting").joinpath("report.css").read_text(encoding="utf-8")
     template = _templates().get_template("standalone.html")
     return template.render(
@@ -162,7 +155,6 @@ def report_head(report: Report) -> ReportHead:
 
 
 def report_sections(report: Report) -> list[IllustratedSection]:
-    """Everything below the verdict."""
     pictures = Pictures(report_plots(report))
     return [illustrated(section, pictures) for section in sections(report)]
 
@@ -170,7 +162,7 @@ def report_sections(report: Report) -> list[IllustratedSection]:
 def illustrated(
     section: Section, pictures: Pictures | None = None, anchors: Sequence[str] = (), anchor: str | None = None
 ) -> IllustratedSection:
-    """A section with what is drawn of it. `anchors` are ids for its parts, `anchor` one for itself."""
+    """`anchors` are ids for its parts, `anchor` one for itself."""
     parts = zip_longest(section.parts, anchors[: len(section.parts)])
     return IllustratedSection(
         section.key,

@@ -16,7 +16,7 @@ _OPEN: Final = "open"
 
 
 def incident_fields(found: Incident, now: datetime) -> dict[str, object]:
-    """One incident, JSON-ready but for its times: the alert that says what is wrong, and what it explains."""
+    """JSON-ready but for its times."""
     alert = found.cause
     return {
         "incident_id": found.id,

@@ -21,7 +21,6 @@ TITLE: Final = "By the hour"
 
 
 def sections(report: Report) -> Iterator[Section]:
-    """What is kept of the window, and what it is compared with."""
     past = report.kept
     if past is None:
         return
@@ -95,7 +94,6 @@ def _tables(rows: Iterable[Rollup]) -> Iterator[tuple[str, str, Mapping[str, Rol
 def _columns(
     named: Mapping[str, RollupFamily], rows: Iterable[Rollup]
 ) -> tuple[tuple[str, ...], dict[tuple[str, int], tuple[str, ...]]]:
-    """The columns of these families and the cells of each thing and start."""
     header = tuple(title for family in named.values() for title in _titles(family))
     found: dict[tuple[str, int], dict[str, Rollup]] = {}
     for row in rows:
@@ -141,7 +139,7 @@ def figure(family: RollupFamily, row: Rollup | None) -> str:
 
 
 def hourly(family: RollupFamily, row: Rollup | None) -> str:
-    """The same, of an increase by the hour."""
+    """An increase by the hour."""
     if row is None or family.kind != "increase" or row.gained is None:
         return figure(family, row)
     return f"{family.say(max(0.0, row.gained) / max(1, row.hours))} an hour"

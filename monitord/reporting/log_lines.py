@@ -52,7 +52,7 @@ class LogEntry:
 
 
 def entry(data: bytes, missing: int = 0) -> LogEntry:
-    """A line read, whatever is in it. `missing`: so many bytes of it have been left out already."""
+    """`missing`: so many bytes of it have been left out already."""
     text = data.decode("utf-8", "replace").rstrip()
     if missing:
         return LogEntry(f"{text[:_SHORT]}… ({humanize.size(len(data) + missing)}: too long for a line of the log)")
@@ -86,7 +86,6 @@ class Selection:
     known: frozenset[str] = frozenset()
 
     def takes(self, one: LogEntry) -> bool:
-        """Whether a line is asked for."""
         if one.fields is None:
             return self == Selection(known=self.known)
         return (
@@ -118,7 +117,7 @@ def line_json(one: LogEntry) -> str:
 
 
 def line_text(one: LogEntry, screen: Terminal, *, verbose: bool = False) -> str:
-    """The line for people. `verbose`: every other field follows, a line each."""
+    """`verbose`: every other field follows, a line each."""
     if one.fields is None:
         return screen.paint(clip(one.text, _LONGEST), "dim") + "\n"
     fields = one.fields
@@ -162,7 +161,6 @@ def _time(timestamp: str) -> str:
 
 
 def _telling(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The names and values that a line says beside its message."""
     event = fields["event"]
     if event in ("check_completed", "cycle_completed"):
         yield from _check(fields)
@@ -179,7 +177,7 @@ def _telling(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _check(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """A check in a line: who asked, how long it took, how many services are as they should be, what fires."""
+    """In a line: who asked, how long it took, how many services are as they should be, what fires."""
     if isinstance(trigger := fields.get("trigger"), str):
         yield "trigger", trigger
     if _is_number(took := fields.get("duration_ms")):

@@ -27,7 +27,6 @@ _ICONS: Final[dict[Style | None, str]] = {
 
 
 def report_markdown(report: Report) -> str:
-    """The whole report, for an issue, a chat or a file."""
     lines = [f"# {_ICONS[style_of(report)].split()[0]} {report.headline}: {escaped(sentence(report.sentence))}", ""]
     lines += [f"{escaped(length(report))}. {escaped(blindness(report))}"]
     for section in sections(report):

@@ -20,7 +20,7 @@ from monitord.core.subjects.registry import registered
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: its name, its help line, its labels, and whether it only ever rises while the process lives."""
+    """One metric; a counter only rises while the process lives."""
 
     name: str
     help: str
@@ -125,7 +125,6 @@ _PROBE: Final[tuple[MetricFamily[ProbeStatus], ...]] = (
 
 
 def of_monitord(facts: Facts) -> tuple[MetricGroup[Any], ...]:
-    """What monitord reports of itself, and of all subjects alike."""
     return (
         MetricGroup(lambda report: {"": report}, _REPORT),
         MetricGroup(lambda _: {"": facts}, _FACTS),
@@ -139,7 +138,6 @@ def _is_taken(probe: ProbeStatus) -> bool:
 
 
 def families() -> dict[str, Family]:
-    """Every metric by its name: monitord's own, then those of each subject."""
     own = of_monitord(Facts())
     groups = (*own, *(group for subject in registered() for group in subject.metrics))
     declared = (_declared(group, metric) for group in groups for metric in group.metrics)

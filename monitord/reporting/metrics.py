@@ -26,7 +26,6 @@ _LONGEST: Final = 200
 
 
 def exposition(report: FleetStatus, facts: Facts) -> tuple[bytes, str]:
-    """The body of `/metrics` and its content type."""
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
     from prometheus_client.registry import CollectorRegistry
 
@@ -36,8 +35,6 @@ def exposition(report: FleetStatus, facts: Facts) -> tuple[bytes, str]:
 
 
 class _Collector:
-    """One report's samples, by family."""
-
     def __init__(self, report: FleetStatus, facts: Facts) -> None:
         self._report, self._facts = report, facts
         self._families = families()
@@ -49,7 +46,6 @@ class _Collector:
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every family that has a sample, in the order of the catalogue."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         facts = self._facts
@@ -109,7 +105,7 @@ class _Collector:
 
 
 def label(value: object) -> str:
-    """A label's value: on one line, without what could command a terminal, at most 200 characters."""
+    """On one line, without what could command a terminal, at most 200 characters."""
     text = clean(str(value))
     return text if len(text) <= _LONGEST else distinct(str(value), _LONGEST)
 

@@ -23,7 +23,7 @@ _NOT_IN_LABELS: Final = str.maketrans({"|": "_", "'": "_", "=": "_", '"': "_", "
 
 
 def nagios(report: FleetStatus, orders: StandingOrders, duration_ms: float) -> str:
-    """The plugin output; whoever prints it exits 0, 1, 2 or 3 for OK, WARNING, CRITICAL or UNKNOWN."""
+    """Whoever prints it exits 0, 1, 2 or 3 for OK, WARNING, CRITICAL or UNKNOWN."""
     first = f"MONITORD {report.status.upper()} - {_plain(_summary(report))}"
     data: list[str] = []
     room = _PERFDATA_BYTES

@@ -52,7 +52,7 @@ def _number(value: object, line: MetricLine) -> Metric:
 
 
 def check_answer(action: Action, report: FleetStatus, at: datetime, duration_ms: float | None = None) -> Answer:
-    """What a check came to: its status, the sentence, and the alerts that fire, the worst first."""
+    """With the alerts that fire, the worst first."""
     firing = report.alerts.firing
     answer: Answer = {
         "action": action,
@@ -72,7 +72,6 @@ def check_answer(action: Action, report: FleetStatus, at: datetime, duration_ms:
 
 
 def report_answer(report: Report) -> Answer:
-    """The verdict of a report, each criterion in a sentence."""
     words = {True: "met", False: "NOT MET", None: "unknown"}
     return {
         "action": "report",

@@ -15,7 +15,6 @@ from monitord.reporting.sections import StatusView, subject_sections
 
 
 def sections(report: Report) -> tuple[Section, ...]:
-    """The whole report below its verdict."""
     found = (
         criteria(report),
         *((preparation(report),) if report.preparation else ()),
@@ -31,7 +30,6 @@ def sections(report: Report) -> tuple[Section, ...]:
 
 
 def blind(report: Report) -> Section:
-    """What the monitor itself could not see."""
     title = "What the monitor could not see"
     if not report.blind:
         nothing = "Nothing: every probe was seen throughout." if report.blind_minutes <= 0 else "No spell is recorded."
@@ -46,7 +44,6 @@ def blind(report: Report) -> Section:
 
 
 def baseline(report: Report) -> Section:
-    """How things stand now, as last recorded."""
     title = "Baseline of now"
     if report.baseline is None:
         return Section("baseline", title, (Paragraph("Unknown: no check is recorded.", "unknown"),))

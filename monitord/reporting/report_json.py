@@ -31,10 +31,7 @@ _POINTS: Final = 480
 
 
 def report_fields(report: Report) -> dict[str, Any]:
-    """Everything the report says, by name.
-
-    A service's `memory` is a list of {at, bytes}, thinned to a few hundred points that keep every peak and gap.
-    """
+    """A service's `memory` is a list of {at, bytes}, thinned to a few hundred points that keep every peak and gap."""
     now = datetime.fromtimestamp(report.until, UTC)
     parts = (part for subject in registered() for part in subject.report_parts)
     return {
@@ -45,7 +42,6 @@ def report_fields(report: Report) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """The JSON form of anything a Report holds."""
     match value:
         case ServiceReport():
             points = [{"at": _time(at), "bytes": used} for at, used in thinned(value.memory, _POINTS)]

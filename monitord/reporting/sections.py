@@ -34,7 +34,7 @@ class StatusView:
 
 
 def subject_sections(view: StatusView) -> Iterator[Section]:
-    """A section for each subject that there is something to say of, in the order of the registry."""
+    """In the order of the registry, each of which there is something to say."""
     marks = confirmed(view.report)
     for subject in registered():
         if blocks := tuple(_blocks(subject, view, marks)):

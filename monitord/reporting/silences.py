@@ -14,10 +14,7 @@ from monitord.reporting.terminal import Terminal, table
 
 
 def silence_fields(silence: Silence, now: datetime) -> dict[str, object]:
-    """One silence, JSON-ready but for its times.
-
-    `quiet_until` is null while it is not in force; `next` is when the next window of one by the clock begins.
-    """
+    """`quiet_until` is null while it is not in force; `next` is when the next window of one by the clock begins."""
     until = quiet_until(silence, now)
     return {
         "silence_id": silence.id,
@@ -36,7 +33,7 @@ def silence_fields(silence: Silence, now: datetime) -> dict[str, object]:
 
 
 def covered_by(silence: Silence, alerts: Iterable[Alert]) -> list[Alert]:
-    """The confirmed alerts that are, or will be, quiet by this silence while it is in force."""
+    """The confirmed alerts that are, or will be, quiet by it while it is in force."""
     found = [a for a in alerts if covers(silence, a.rule, a.subject) and (a.state == "firing" or a.silenced_by)]
     return sorted(found, key=lambda alert: (alert.since, alert.rule, alert.subject))
 
@@ -57,7 +54,7 @@ def spell(silence: Silence, now: datetime) -> str:
 
 
 def in_force_line(silences: Iterable[Silence], now: datetime) -> str:
-    """The silences in force in a sentence; "" where there are none."""
+    """Empty where there are none."""
     told = [
         f"{about(silence)} {spell(silence, now)} ({': '.join(filter(None, (silence.id, silence.reason)))})"
         for silence in silences
@@ -73,7 +70,7 @@ def silences_text(
     now: datetime,
     screen: Terminal,
 ) -> str:
-    """A row for each silence. `waiting` are the ids of those that the daemon has not applied yet."""
+    """`waiting` are the ids of those that the daemon has not applied yet."""
     if not silences:
         return "\n".join(screen.wrapped("No silences: everything is notified.", indent="")) + "\n"
     rows: list[tuple[Style | None, list[str]]] = []

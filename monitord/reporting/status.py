@@ -14,14 +14,7 @@ from monitord.reporting.terminal import MARKS, Terminal, section_lines
 
 
 def text(view: StatusView, heading: str, screen: Terminal, notes: tuple[str, ...] = ()) -> str:
-    """The whole status for people.
-
-    Args:
-        view: The status, and what it was judged by.
-        heading: The first line: whose status this is, and of when.
-        screen: Where it is to be read.
-        notes: Sentences to say before the verdict.
-    """
+    """`heading` says whose status this is, and of when; `notes` are sentences to say before the verdict."""
     lines = screen.wrapped(heading, indent="")
     for section in subject_sections(view):
         lines += ["", *section_lines(section, screen)]
@@ -35,7 +28,6 @@ EXIT_CODES: Final[dict[str, int]] = {"ok": 0, "warning": 1, "critical": 2, "unkn
 
 
 def verdict_lines(report: FleetStatus, screen: Terminal) -> Iterator[str]:
-    """The status with every alert that fires and what to do about it."""
     style: Style = report.status
     several = len(report.alerts.firing) > 1
     for line in screen.wrapped(f"{report.status.upper()}: {verdict(report)}", indent=""):
@@ -61,19 +53,17 @@ def verdict_lines(report: FleetStatus, screen: Terminal) -> Iterator[str]:
 
 
 class CheckRhythm(Protocol):
-    """How often there is a cycle, and how long a probe may take: of the settings, or of a daemon's record of them."""
+    """Of the settings, or of a daemon's record of them."""
 
     @property
-    def check_interval(self) -> timedelta:
-        """One cycle in so long."""
+    def check_interval(self) -> timedelta: ...
 
     @property
-    def probe_timeout(self) -> timedelta:
-        """The deadline of each probe."""
+    def probe_timeout(self) -> timedelta: ...
 
 
 def stale_after(rhythm: CheckRhythm) -> timedelta:
-    """The age at which a report is no longer of the present: a late cycle, and one interval more."""
+    """A late cycle, and one interval more."""
     return max(3 * rhythm.check_interval, 2 * rhythm.probe_timeout) + rhythm.check_interval
 
 

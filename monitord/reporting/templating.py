@@ -39,10 +39,9 @@ def environment(*packages: str) -> Environment:
 
 
 def _plain(value: object) -> object:
-    """A value on one line and without controls; autoescape then makes it text. Markup is left as it is.
+    """On one line and without controls; autoescape then makes it text. Markup is left as it is.
 
-    Raises:
-        ValueError: there is no value: a template asks for that before it shows one.
+    ValueError where there is no value: a template asks for that before it shows one.
     """
     if value is None:
         raise ValueError("a template shows None")

@@ -30,17 +30,16 @@ _CODES: Final[dict[Style, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """How much room a line has, in cells, and whether colour is welcome."""
+    """`width` in cells; whether colour is welcome."""
 
     width: int = DEFAULT_WIDTH
     colour: bool = False
 
     def paint(self, text: str, style: Style | None) -> str:
-        """`text` in a style, or as it is where colour is not welcome."""
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour and style is not None and text else text
 
     def wrapped(self, text: str, indent: str = "  ", hanging: str | None = None) -> list[str]:
-        """A sentence over as many lines as it takes; what has no spaces is broken where the line ends."""
+        """What has no spaces is broken where the line ends."""
         cleaned = clean(text)
         wide = cells(cleaned) - len(cleaned)
         return textwrap.wrap(
@@ -53,7 +52,7 @@ class Terminal:
 
 
 def terminal(is_terminal: bool, environment: Mapping[str, str]) -> Terminal:
-    """How to write to a stream that is a terminal, or is not; NO_COLOR and FORCE_COLOR have the last word on colour."""
+    """NO_COLOR and FORCE_COLOR have the last word on colour."""
     width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns if is_terminal else DEFAULT_WIDTH
     if environment.get("COLUMNS", "").isdigit():
         width = int(environment["COLUMNS"]) or DEFAULT_WIDTH
@@ -74,7 +73,6 @@ def clean(text: str) -> str:
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal `text` takes."""
     if text.isascii():
         return len(text)
     return sum(
@@ -105,10 +103,7 @@ def table(
     right: frozenset[int] = frozenset(),
     flexible: Sequence[int] = (1,),
 ) -> list[str]:
-    """Aligned columns that fit the screen; `flexible` columns give way, `right` ones hold numbers.
-
-    Each row's style colours its first cell, the mark.
-    """
+    """Columns that fit the screen: `flexible` ones give way, `right` ones hold numbers. A style is the first cell's."""
     cleaned = [[clip(cell, 4 * screen.width) for cell in row] for _, row in rows]
     widths = [max(cells(row[i]) for row in [list(header), *cleaned]) for i in range(len(header))]
     widths[0] = max(_MARK_WIDTH, widths[0])
@@ -137,7 +132,6 @@ def _padded(cell: str, width: int, *, right: bool) -> str:
 
 
 def section_lines(section: Section, screen: Terminal) -> Iterator[str]:
-    """A section under its heading."""
     yield screen.paint(clean(section.title), "bold")
     for block in section.blocks:
         yield from block_lines(block, screen, "  ")

@@ -9,7 +9,6 @@ from monitord.reporting.terminal import Terminal, section_lines
 
 
 def report_text(report: Report, screen: Terminal) -> str:
-    """The whole report for people at a terminal."""
     style = style_of(report)
     lines = [
         screen.paint(line, style) for line in screen.wrapped(f"{report.headline}: {sentence(report.sentence)}", "")

@@ -15,20 +15,19 @@ MARKER = "DEMO_SANDBOX"
 def processes_of(directory: Path) -> list[psutil.Process]:
     """Every live process that carries the sandbox's marker or works inside its directory."""
     found = []
-    inside = f"{directory}/"
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
         with suppress(psutil.Error, OSError):
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if f"{_quietly_cwd(process)}/".startswith(inside) or _quietly_marker(process) == str(directory):
+            if _belongs(process, directory):
                 found.append(process)
     return found
 
 
 def await_end(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait until processes have ended, and return those that have not by then.
+    """Return those processes that have not ended after so many seconds.
 
     A zombie has ended: whether its parent (or the container's first process) ever collects it is not ours to wait for.
     """
@@ -48,16 +47,10 @@ def _has_ended(process: psutil.Process) -> bool:
         return True
 
 
-def _quietly_cwd(process: psutil.Process) -> str:
-    try:
-        return str(process.cwd())
-    except (psutil.Error, OSError):
-        return ""
-
-
-def _quietly_marker(process: psutil.Process) -> str | None:
-    try:
-        marker: str | None = process.environ().get(MARKER)
-    except (psutil.Error, OSError):
-        return None
-    return marker
+def _belongs(process: psutil.Process, directory: Path) -> bool:
+    with suppress(psutil.Error, OSError):
+        if f"{process.cwd()}/".startswith(f"{directory}/"):
+            return True
+    with suppress(psutil.Error, OSError):
+        return bool(process.environ().get(MARKER) == str(directory))
+    return False

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -41,7 +41,7 @@ class Sandbox:
     """A directory, the processes started in it, and the watchdog that ends both. Use as a context manager."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        """Args: directory: Where; it must be empty or absent, and is removed at the end. Default: a new one."""
+        """`directory` must be empty or absent, and is removed at the end. Default: a new one."""
         self._wanted = directory
         self._directory: Path | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -49,21 +49,12 @@ class Sandbox:
 
     @property
     def directory(self) -> Path:
-        """The sandbox's directory.
-
-        Raises:
-            StackError: The sandbox is not open.
-        """
         if self._directory is None:
             raise StackError("internal", "the sandbox is not open")
         return self._directory
 
     def open(self) -> None:
-        """Make the directory and start the watchdog.
-
-        Raises:
-            StackError: The directory is in use, its name too long for Unix sockets, or cannot be made (`permission`).
-        """
+        """StackError where the directory is in use, has too long a name for Unix sockets, or cannot be made."""
         directory = _make_directory(self._wanted)
         try:
             (directory / OWNER_FILE).write_text(str(os.getpid()))
@@ -90,19 +81,11 @@ class Sandbox:
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a server, in a session of its own so that Ctrl-C in the terminal does not reach it first.
-
-        Args:
-            argv: The command.
-            log: Where its output is appended.
-            cwd: Where it works; default the sandbox.
-            user: The uid and gid to run as; default the owner's.
-            env: More environment.
+        """Start a server, in the sandbox and as its owner unless said otherwise; its output is appended to `log`.
 
         Raises:
             StackError: The program cannot be started.
         """
-        uid, gid = user or (None, None)
         with log.open("ab") as output:
             try:
                 child = subprocess.Popen(  # noqa: S603 - starting the servers is what this is for
@@ -110,12 +93,7 @@ class Sandbox:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    cwd=cwd or self.directory,
-                    env=environment(**{MARKER: str(self.directory)}, **(env or {})),
-                    start_new_session=True,
-                    user=uid,
-                    group=gid,
-                    extra_groups=None if user is None else [],
+                    **self._given(cwd, user, env),
                 )
             except OSError as error:
                 raise StackError("missing", f"{Path(argv[0]).name} cannot be started: {error.strerror}") from error
@@ -131,32 +109,19 @@ class Sandbox:
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Run a command to its end and return its stdout.
-
-        Args:
-            argv: The command.
-            timeout: Its deadline, in seconds; past it, it is killed.
-            cwd: Where it works; default the sandbox.
-            user: The uid and gid to run as; default the owner's.
-            env: More environment.
+        """Run a command to its end and return its stdout; past `timeout` seconds it is killed.
 
         Raises:
             StackError: It cannot be started (`missing`), is late (`timeout`) or fails (`internal`).
         """
         name = Path(argv[0]).name if len(argv) < 2 else f"{Path(argv[0]).name} {Path(str(argv[1])).name}"
-        uid, gid = user or (None, None)
         try:
             process = await asyncio.create_subprocess_exec(
                 *[str(word) for word in argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                cwd=cwd or self.directory,
-                env=environment(**{MARKER: str(self.directory)}, **(env or {})),
-                start_new_session=True,
-                user=uid,
-                group=gid,
-                extra_groups=None if user is None else [],
+                **self._given(cwd, user, env),
             )
         except OSError as error:
             raise StackError("missing", f"{name} cannot be started: {error.strerror}") from error
@@ -175,6 +140,18 @@ class Sandbox:
             raise StackError("internal", f"{name} failed with status {process.returncode}: {_gist(err) or _gist(out)}")
         return out.decode(errors="replace")
 
+    def _given(self, cwd: Path | None, user: tuple[int, int] | None, env: Mapping[str, str] | None) -> dict[str, Any]:
+        """How a child starts: marked, and in a session of its own, so that Ctrl-C does not reach it first."""
+        uid, gid = user or (None, None)
+        return {
+            "cwd": cwd or self.directory,
+            "env": environment(**{MARKER: str(self.directory)}, **(env or {})),
+            "start_new_session": True,
+            "user": uid,
+            "group": gid,
+            "extra_groups": None if user is None else [],
+        }
+
     def processes(self) -> list[psutil.Process]:
         """What runs in this sandbox now, however it came to be."""
         return processes_of(self.directory)
@@ -182,8 +159,7 @@ class Sandbox:
     async def close(self) -> None:
         """End every process and remove every file. Safe to call twice, and when opening failed.
 
-        Raises:
-            StackError: Something would not go away within 30 s (`timeout`).
+        StackError where something would not go away within 30 s (`timeout`).
         """
         watchdog, directory = self._watchdog, self._directory
         self._watchdog = self._directory = None

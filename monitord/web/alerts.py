@@ -52,8 +52,6 @@ class AlertCard:
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """An alert in a line, with why it is no more than that."""
-
     severity: Severity
     name: str
     summary: str
@@ -63,8 +61,6 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True)
 class FiringAlerts:
-    """The alerts that fire: the worst shown in full, the rest in a line each."""
-
     number: int
     cards: tuple[AlertCard, ...]
     rest: tuple[AlertLine, ...]
@@ -105,7 +101,7 @@ class AlertsPage:
 
 @dataclass(frozen=True, slots=True)
 class AlertPage:
-    """One alert and its incident; None where that is still being read, or for the `trouble` told."""
+    """One alert and its incident; None where that is still being read, or for the given `trouble`."""
 
     id: str
     name: str
@@ -116,7 +112,6 @@ class AlertPage:
 
 
 def firing(view: PageContext) -> FiringAlerts:
-    """The alerts that fire, each with its evidence and what to do."""
     found = view.alerts("firing")
     return FiringAlerts(
         len(found),
@@ -186,7 +181,6 @@ def _anchor(found: Incident) -> str:
 
 
 def alerts_page(view: PageContext, back: timedelta) -> AlertsPage:
-    """Every incident of so long, with its cause, its evidence, and what it explains."""
     kept = view.incidents
     span, here = humanize.duration(back.total_seconds()), waiting(view)
     if kept is None:

@@ -38,7 +38,7 @@ Answering = Callable[[Handler], Handler]
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer
-    """What was asked for cannot be; `status` is HTTP's, and the message a sentence."""
+    """`status` is HTTP's, and the message a sentence."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -46,7 +46,6 @@ class Problem(Exception):  # noqa: N818 - it is an answer
 
 
 def problem(status: int, message: str) -> Response:
-    """An answer that says why not."""
     more = {"retry-after": _RETRY_SECONDS} if status in (429, 503) else {}
     if status == 401:
         more = {"www-authenticate": 'Bearer realm="monitord"'}
@@ -76,11 +75,9 @@ class Api:
         return [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
 
     async def status(self, _: Request) -> Response:
-        """The fields of `check_completed`, as of the last cycle."""
         return _json(status_fields(self._records))
 
     async def fleet(self, _: Request) -> Response:
-        """The tiles of the page, as of the last cycle, with what is kept of the last 24 h."""
         seen = the_seen(self._records)
         day = value_of(await self._records.day(PATIENCE_SECONDS))
         view = StatusView(seen.report, seen.decision.orders, seen.at.timestamp(), seen.decision.state.history)
@@ -109,7 +106,6 @@ class Api:
         )
 
     async def silences(self, _: Request) -> Response:
-        """What is quiet on purpose and not over."""
         at = now()
         found = [one for one in self._records.source.silences if one.until is None or one.until > at]
         return _json({"silences": [silence_fields(one, at) for one in found]})
@@ -145,7 +141,7 @@ class Api:
 
 
 async def _had(reading: Awaitable[CacheEntry[T] | None]) -> T:
-    """What was read of the record. Raises Problem where it is not to be had now."""
+    """Problem where the record is not to be had now."""
     try:
         kept = await reading
     except Busy:
@@ -158,11 +154,7 @@ async def _had(reading: Awaitable[CacheEntry[T] | None]) -> T:
 
 
 def the_seen(records: Records) -> PublishedCycle:
-    """The last cycle.
-
-    Raises:
-        BackendUnavailable: there was none yet.
-    """
+    """The last cycle. BackendUnavailable where there was none yet."""
     seen = records.source.seen
     if seen is None:
         raise BackendUnavailable("monitord has not run a check yet")
@@ -182,7 +174,7 @@ def status_fields(records: Records) -> dict[str, object]:
 
 
 def health(records: Records) -> Response:
-    """Whether monitord is fresh, and nothing else: no name, no state."""
+    """No name, no state."""
     age = records.source.whole_age_seconds
     fresh = age is not None and age <= stale_after(records.source.settings).total_seconds()
     fields = {"status": "ok" if fresh else "stale", "age_seconds": None if age is None else round(age, 3)}

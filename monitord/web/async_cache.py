@@ -35,18 +35,14 @@ class CacheEntry(Generic[T]):
 
 
 def value_of(entry: CacheEntry[T] | None) -> T | None:
-    """What was made; None where nothing is there yet, or could be made."""
     return None if entry is None else entry.value
 
 
 class AsyncCache(Generic[T]):
-    """One thing that takes long to make.
+    """One thing that takes long to make (`make` may raise BackendUnavailable).
 
-    Args:
-        make: makes it; may raise BackendUnavailable.
-        keep: for so many seconds, at least, it is as good as new; or what says that of one.
-        ready: called whenever one has been made.
-        fault: called with what failed that should not have.
+    For `keep` seconds at least, or what that says of one, it is as good as new. `ready` is called whenever one has been
+    made, `fault` with what failed that should not have.
     """
 
     def __init__(
@@ -69,7 +65,7 @@ class AsyncCache(Generic[T]):
         return self._making is not None
 
     async def get(self, wait: float) -> CacheEntry[T] | None:
-        """What there is; None where there is nothing yet and `wait` seconds did not bring it."""
+        """None where there is nothing yet and `wait` seconds did not bring it."""
         kept = self._kept
         age = None if kept is None else time.monotonic() - kept.made
         if kept is not None and age is not None and age < self._lasts(kept) and self._holds(kept):

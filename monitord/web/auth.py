@@ -38,26 +38,17 @@ class TokenAuth:
         return self._token is not None
 
     def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request brings the token, or a session that was opened with it."""
         return self._is_token(bearer(headers)) or self._is_session(_cookie(headers))
 
     async def guess(self, token: str) -> bool:
-        """Whether it is the token; a wrong one is answered slowly.
-
-        Raises:
-            TooManyGuesses: too many are being answered already.
-        """
+        """Whether it is the token; a wrong one is answered slowly. TooManyGuesses where too many are."""
         if self._is_token(token):
             return True
         await self.wrong()
         return False
 
     async def wrong(self) -> None:
-        """Let whoever guessed wrong wait.
-
-        Raises:
-            TooManyGuesses: too many are being told already.
-        """
+        """Let whoever guessed wrong wait. TooManyGuesses where too many do."""
         if self._guessing >= _GUESSES_AT_ONCE:
             raise TooManyGuesses
         self._guessing += 1
@@ -67,7 +58,7 @@ class TokenAuth:
             self._guessing -= 1
 
     def session(self) -> str:
-        """A new session's cookie, good for twelve hours or until the token changes."""
+        """Good for twelve hours or until the token changes."""
         ends = str(int(time.time()) + SESSION_SECONDS)
         return f"{ends}.{self._signed(ends)}"
 
@@ -90,15 +81,14 @@ class TokenAuth:
 
 
 def bearer(headers: Mapping[str, str]) -> str:
-    """The token of an Authorization header; "" where there is none."""
     scheme, _, found = headers.get("authorization", "").partition(" ")
     return found.strip() if scheme.lower() == "bearer" else ""
 
 
 def password(headers: Mapping[str, str]) -> str:
-    """The password of an Authorization header as an address with one makes it, or its user where there is no password.
+    """The password of HTTP Basic, or its user where there is none; "" where there is neither.
 
-    "" where there is none: for clients that are given an address and nothing else.
+    For clients that are given an address and nothing else.
     """
     scheme, _, found = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic" or len(found) > _LONGEST:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class BackendUnavailable(Exception):  # noqa: N818 - it names the state of what was asked for
-    """What was asked for cannot be had now; the message is half a sentence for people, free of secrets."""
+    """The message is half a sentence for people, free of secrets."""
 
 
 class PublishedCycle:
@@ -34,17 +34,16 @@ class PublishedCycle:
 
     @property
     def at(self) -> datetime:
-        """The cycle's one `now`."""
         return self.decision.at
 
     @property
     def age_seconds(self) -> float:
-        """How long ago it was published, by a clock that nobody sets."""
+        """By a clock that nobody sets."""
         return time.monotonic() - self._published
 
     @property
     def is_whole(self) -> bool:
-        """Whether it was a whole cycle: only those check the monitor itself."""
+        """Only whole cycles check the monitor itself."""
         history = self.decision.state.history
         return all(history.taken_at.get(name) == history.at for name in ALWAYS)
 
@@ -54,7 +53,6 @@ class PublishedCycle:
 
     @cached_property
     def report(self) -> FleetStatus:
-        """What is known as of this cycle."""
         return self.decision.report
 
     @cached_property
@@ -75,16 +73,15 @@ class WebBackend(Protocol):
     """
 
     @property
-    def settings(self) -> Settings:
-        """The settings in force."""
+    def settings(self) -> Settings: ...
 
     @property
     def seen(self) -> PublishedCycle | None:
-        """The last cycle; None before the first."""
+        """None before the first cycle."""
 
     @property
     def whole_age_seconds(self) -> float | None:
-        """How long ago the last whole cycle ended; None before the first."""
+        """None before the first whole cycle."""
 
     @property
     def silences(self) -> Sequence[Silence]:
@@ -120,8 +117,7 @@ class WebBackend(Protocol):
     async def aside(self, work: Callable[[], T]) -> T:
         """Do what takes longer than the loop should wait, on the thread that reads the record."""
 
-    async def metrics(self) -> tuple[bytes, str]:
-        """The last report for Prometheus and its content type."""
+    async def metrics(self) -> tuple[bytes, str]: ...
 
     def fault(self, what: str, error: BaseException) -> None:
         """Say in the log that something of the page's own failed."""

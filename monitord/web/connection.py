@@ -19,7 +19,7 @@ MOST_CONNECTIONS: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long the other side may take, in seconds: for a request's head, its body, and for taking an answer.
+    """How long the other side may take, in seconds.
 
     `head` runs from the connection or the end of the answer before. `taking` has a second more for each `rate` bytes
     that still wait to be taken when the other side stops reading.
@@ -42,7 +42,6 @@ class ClientConnection(H11Protocol):
     _unread_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count it, make room for it, and begin to wait for what it asks."""
         super().connection_made(transport)
         # Anything that the system does not take at once is an answer that is not being read: pause_writing reports it.
         transport.set_write_buffer_limits(high=0)
@@ -56,12 +55,10 @@ class ClientConnection(H11Protocol):
         self._enter()
 
     def on_response_complete(self) -> None:
-        """The answer is written: next comes the rest of the request, or another one."""
         super().on_response_complete()
         self._enter()
 
     def pause_writing(self) -> None:
-        """The other side does not read."""
         super().pause_writing()
         if self._writing is None:
             self._unread_since = self.loop.time()
@@ -69,7 +66,6 @@ class ClientConnection(H11Protocol):
             self._writing = self.loop.call_later(seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Everything that was written has been taken."""
         super().resume_writing()
         self._unread_since = None
         if self._writing is not None:
@@ -77,7 +73,6 @@ class ClientConnection(H11Protocol):
             self._writing = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
         self._wait_for("nothing", None)
         if self._writing is not None:
             self._writing.cancel()
@@ -92,7 +87,6 @@ class ClientConnection(H11Protocol):
         return self._unread_since
 
     def _enter(self) -> None:
-        """The phase that the connection is in now; its time runs from when it was entered."""
         if self.conn.their_state is h11.SEND_BODY:
             self._wait_for("body", self.deadlines.body)
         elif getattr(self.cycle, "response_complete", True):  # there is no cycle before the first request

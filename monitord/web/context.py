@@ -52,55 +52,49 @@ class PageContext:
 
     @property
     def until(self) -> float:
-        """As of when everything is shown, in Unix seconds."""
+        """In Unix seconds."""
         return self.now.timestamp()
 
     @property
     def is_stale(self) -> bool:
-        """Whether the last cycle is no longer of the present."""
         return self.seen.age_seconds > stale_after(self.settings).total_seconds()
 
     @property
     def status(self) -> Style:
-        """The status as a page shows it: what is stale is unknown, unless it was critical."""
+        """What is stale is unknown, unless it was critical."""
         found: Style = self.seen.report.status
         return "unknown" if self.is_stale and found != "critical" else found
 
     @property
     def span_words(self) -> str:
-        """The time range of the plots, as it is asked for."""
         return f"{round(self.span.total_seconds() / 3600)} h"
 
     def alerts(self, state: str) -> list[Alert]:
-        """The alerts in one state, the worst and oldest first."""
+        """The worst and oldest first."""
         return worst_first(alert for alert in self.seen.decision.state.alerts.values() if alert.state == state)
 
     def severity(self, subject: Subject, member: str) -> Severity | None:
-        """The worst that is confirmed of a member: what another alert explains is no better for it."""
+        """What another alert explains is no better for it."""
         return confirmed(self.seen.report).get((subject.name, member))
 
 
 def member_address(member: Member, span: timedelta = NIGHT) -> str:
-    """Where a member's own page is; of the same time range."""
+    """Of the same time range."""
     return f"/{member.page}/{quote(member.name, safe='')}" + asked(span)
 
 
 def asked(span: timedelta) -> str:
-    """What an address has behind it for a time range."""
     return "" if span == NIGHT else f"?since={round(span.total_seconds() / 3600)}h"
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A time range of the plots that can be chosen."""
-
     words: str
     address: str
     is_chosen: bool
 
 
 def ranges(view: PageContext, place: str) -> tuple[Range, ...]:
-    """The time ranges that a page at `place` offers for its plots."""
     return tuple(
         Range(f"{round(span.total_seconds() / 3600)} h", place + asked(span), span == view.span)
         for span in RANGES.values()

@@ -24,7 +24,7 @@ _ALERT: Final = re.compile(r"/alerts/[A-Za-z0-9]{1,64}")
 
 
 class Forms:
-    """Answers the forms. Whoever has not shown the token is led to where it is shown."""
+    """Whoever has not shown the token is led to where it is shown."""
 
     def __init__(self, showing: PageViews) -> None:
         self.showing = showing
@@ -38,7 +38,7 @@ class Forms:
         return self.showing.answer("silences.html", "Silences", "/silences", view, page)
 
     async def silence(self, request: Request) -> Response:
-        """Begin a silence; a form with a mistake in it comes back with what was in it."""
+        """A form with a mistake in it comes back with what was in it."""
         if (elsewhere := self._elsewhere(request, "/silences")) is not None:
             return elsewhere
         fields = await _form(request)
@@ -66,14 +66,13 @@ class Forms:
         return _see("/", "ack")
 
     async def check(self, request: Request) -> Response:
-        """Ask for a full check: with the token, where there is one."""
+        """With the token, where there is one."""
         if self._auth.has_token and (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
         self._source.ask_check()
         return _see("/", "check")
 
     async def login(self, request: Request) -> Response:
-        """Where the token is shown, and exchanged for a session."""
         if request.method != "POST":
             return self._login_page(local(request.query_params.get("to", "/")), "")
         fields = await _form(request)
@@ -111,7 +110,6 @@ class Forms:
 
 
 def to_login(to: str) -> Response:
-    """The way to where the token is shown, and back to this page."""
     return RedirectResponse(f"/login?{urlencode({'to': local(to)})}", 303)
 
 
@@ -121,7 +119,6 @@ def local(to: str) -> str:
 
 
 def _known(request: Request, what: str, ids: Iterable[str]) -> str:
-    """The id in the path, of one that there is."""
     target: str = request.path_params["id"]
     if target not in set(ids):
         raise HTTPException(404, f"There is no {what} of this id: it is over.")

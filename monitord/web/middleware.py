@@ -68,7 +68,6 @@ class SecurityMiddleware:
         self._fault = fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it through, or answer why not."""
         if scope["type"] != "http":
             return
 
@@ -135,11 +134,7 @@ def same_origin(headers: Headers) -> bool:
 
 
 async def body_of(request: Request) -> bytes:
-    """A request's body.
-
-    Raises:
-        ValueError: it is too large, or takes too long; a sentence.
-    """
+    """ValueError, a sentence, where it is too large or takes too long."""
     found = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
@@ -153,11 +148,7 @@ async def body_of(request: Request) -> bytes:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form, the first of each name.
-
-    Raises:
-        ValueError: it is no form; a sentence.
-    """
+    """The first field of each name. ValueError, a sentence, where it is no form."""
     text = (await body_of(request)).decode("utf-8", "replace")
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
@@ -170,7 +161,7 @@ async def form_of(request: Request) -> dict[str, str]:
 
 
 def host_of(headers: Headers) -> str:
-    """The host of a request, without its port and brackets."""
+    """Without its port and brackets."""
     text = headers.get("host", "").lower()
     host, colon, port = text.rpartition(":")
     bare = host if colon and port.isdecimal() else text
@@ -178,6 +169,6 @@ def host_of(headers: Headers) -> str:
 
 
 def host_of_url(url: str | None) -> str:
-    """The host of an address, as a Host header names it; "" where there is none, or only this machine has the name."""
+    """As a Host header names it; "" where there is none, or only this machine has the name."""
     host = (urlsplit(url).hostname or "") if url else ""
     return "" if is_loopback(host) else host

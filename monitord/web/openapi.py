@@ -24,7 +24,6 @@ def _object(**properties: Schema) -> Schema:
 
 
 def _without(schema: Schema, *optional: str) -> Schema:
-    """An object in which these need not be."""
     return schema | {"required": [name for name in schema["required"] if name not in optional]}
 
 

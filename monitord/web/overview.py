@@ -42,10 +42,7 @@ _LONG: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A watched thing: its heading, the worst of what is shown of it, and that.
-
-    It can be folded, and is where there is little room; a `long` one is everywhere.
-    """
+    """It can be folded, and is where there is little room; a `long` one is everywhere."""
 
     key: str
     title: str
@@ -56,7 +53,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class DrawnTile:
-    """A tile with its plot (None: nothing is drawn of it), and where it leads to. `said` repeats no mark."""
+    """`plot` is None where nothing is drawn of it; `said` repeats no mark."""
 
     tile: Tile
     said: str
@@ -66,8 +63,6 @@ class DrawnTile:
 
 @dataclass(frozen=True, slots=True)
 class DrawnGroup:
-    """The tiles of one subject: those that are shown, and those that are folded away."""
-
     group: TileGroup
     tiles: tuple[DrawnTile, ...]
     folded: tuple[DrawnTile, ...]
@@ -103,7 +98,7 @@ class OverviewPage:
 
     @property
     def title(self) -> str:
-        """What the tab says: the status, and the worst alert."""
+        """What the tab says."""
         if not self.worst:
             return f"{self.word}: Overview"
         return f"{self.word} {self.worst}" + (f", {self.more} more" if self.more else "")
@@ -174,7 +169,7 @@ def _panel(section: Section, view: PageContext, tiled: bool) -> Panel:
 
 
 def _worst(blocks: Iterable[Block]) -> Style | None:
-    """The worst mark of what is shown; None where nothing has one."""
+    """None where nothing shown has a mark."""
     found: list[Style | None] = []
     for block in blocks:
         match block:

@@ -36,7 +36,7 @@ _SHARED: Final = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
-    """The report of so many hours; or, without a head, why it is unknown."""
+    """Without a head, why it is unknown."""
 
     trouble: str
     hours: int = 0
@@ -51,12 +51,11 @@ class _SharedOverview:
         self._drawn: dict[tuple[timedelta, bool], tuple[PageContext, bytes]] = {}
 
     def get(self, view: PageContext) -> bytes | None:
-        """What was drawn of this very view, a moment ago at the most."""
         drawn, body = self._drawn.get((view.span, view.acts), (None, b""))
         return body if drawn is not None and self._is_fresh(drawn, view) and _is_same(drawn, view) else None
 
     def put(self, view: PageContext, body: bytes) -> None:
-        """Keep what was drawn; what is older than a moment is dropped."""
+        """What is older than a moment is dropped."""
         fresh = {key: kept for key, kept in self._drawn.items() if self._is_fresh(kept[0], view)}
         self._drawn = {**fresh, (view.span, view.acts): (view, body)}
 
@@ -65,15 +64,12 @@ class _SharedOverview:
 
 
 def _is_same(one: PageContext, other: PageContext) -> bool:
-    """Whether two views are made of the same things."""
     kept = ("seen", "settings", "night", "incidents", "day")
     same = all(getattr(one, name) is getattr(other, name) for name in kept)
     return same and one.silences == other.silences and one.status == other.status
 
 
 class PageViews:
-    """Draws the pages for whoever may read them."""
-
     def __init__(self, records: Records, auth: TokenAuth) -> None:
         self.records = records
         self.auth = auth
@@ -109,7 +105,7 @@ class PageViews:
         return self.answer("alerts.html", "Alerts", "/alerts", view, alerts.alerts_page(view, back), live=True)
 
     async def alert(self, request: Request) -> Response:
-        """One alert, for as long as anything is kept of its incident."""
+        """For as long as anything is kept of its incident."""
         view = replace(await self.view(request), incidents=await _soon(self.records.incidents(ALL_KEPT)))
         found = alerts.alert_page(request.path_params["id"], view)
         if found is None:
@@ -137,11 +133,7 @@ class PageViews:
         return await self.records.source.aside(drawn)
 
     async def view(self, request: Request, span: timedelta = params.NIGHT) -> PageContext:
-        """Everything a page may show, as of now; its plots of the time range `span`.
-
-        Raises:
-            BackendUnavailable: monitord has not run a check yet.
-        """
+        """As of now; its plots of the time range `span`. BackendUnavailable before the first check."""
         source = self.records.source
         seen = the_seen(self.records)
         night, found, day = await asyncio.gather(
@@ -175,12 +167,11 @@ class PageViews:
         return HTMLResponse(rendered(template, frame, page=page, now=view.until), status)
 
     def frame(self, title: str, place: str, view: PageContext, *, live: bool = False) -> Frame:
-        """What stands around a page."""
         return Frame(title, place, view.status, view.settings.instance, live=live, acts=view.acts)
 
 
 async def _soon(reading: Awaitable[CacheEntry[T] | None]) -> CacheEntry[T] | None:
-    """What is read of the record; None where it is not there yet, or has to wait for others."""
+    """None where it is not there yet, or has to wait for others."""
     try:
         return await reading
     except Busy:

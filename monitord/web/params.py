@@ -26,15 +26,11 @@ _LONGEST: Final = {"subject": 200, "rule": 100, "for": 40, "every": 100, "reason
 
 
 class ParameterError(ValueError):
-    """What was asked for cannot be; the message is a sentence."""
+    """The message is a sentence."""
 
 
 def back(text: str | None, default: timedelta) -> timedelta:
-    """How far back to go: `12h`, `90m`; 48 hours at most, as no more is kept.
-
-    Raises:
-        ParameterError: it is no such length.
-    """
+    """`12h`, `90m`; 48 hours at most, as no more is kept."""
     if text is None or text == "":
         return default
     try:
@@ -47,11 +43,7 @@ def back(text: str | None, default: timedelta) -> timedelta:
 
 
 def plotted(text: str | None) -> timedelta:
-    """The time range of the plots: one of those that are offered, NIGHT where nobody asks for one.
-
-    Raises:
-        ParameterError: it is none of them.
-    """
+    """One of those that are offered, NIGHT where nobody asks for one."""
     if not text:
         return NIGHT
     if text not in RANGES:
@@ -60,11 +52,7 @@ def plotted(text: str | None) -> timedelta:
 
 
 def silence(fields: Mapping[str, object], now: datetime) -> Command:
-    """The command that begins a silence, from `subject`, `rule`, `for`, `every` and `reason`.
-
-    Raises:
-        ParameterError: it says nothing that could be silenced, or not how.
-    """
+    """The command that begins a silence, from the FIELDS."""
     for name in fields:
         if name not in FIELDS:
             raise ParameterError(f"{name[:40]!r} is nothing that a silence has; it has {', '.join(FIELDS)}.")

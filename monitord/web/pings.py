@@ -26,7 +26,7 @@ Kind = Literal["start", "success", "failure"]
 
 
 def reported(what: str) -> tuple[Kind, int | None] | None:
-    """What a job says with the last part of the address, and its exit code; None where that is nothing."""
+    """With its exit code; None where it says nothing."""
     if what in ("", "start", "fail"):
         kind: Kind = "start" if what == "start" else "failure" if what == "fail" else "success"
         return kind, None

@@ -62,7 +62,6 @@ class Records:
         )
 
     def publish(self, seen: PublishedCycle) -> None:
-        """A cycle is over: notify the open pages."""
         if seen.decision.transitions:
             for kept in self._incidents.values():
                 kept.expire()
@@ -83,11 +82,11 @@ class Records:
         return [self._day, *self._nights.values(), *self._incidents.values(), *self._reports.values()]
 
     async def night(self, wait: float = WAIT_SECONDS, back: timedelta = NIGHT) -> CacheEntry[RenderedPage] | None:
-        """The report of so long, and its small plots."""
+        """With its small plots."""
         return await self._nights.of(back).get(wait)
 
     async def day(self, wait: float = WAIT_SECONDS) -> CacheEntry[KeptWindow] | None:
-        """What is kept of the last 24 h: made once for all who ask in one cycle."""
+        """Made once for all who ask in one cycle."""
         return await self._day.get(wait)
 
     async def incidents(
@@ -111,7 +110,7 @@ class _BySpan(OrderedDict[timedelta, AsyncCache[T]]):
         self._make = make
 
     def of(self, span: timedelta) -> AsyncCache[T]:
-        """The cache of a span. Raises Busy where it would be one too many, and all others are being made."""
+        """Busy where it would be one too many, and all others are being made."""
         if span not in self:
             while len(self) >= _MOST_SPANS:
                 idle = next((other for other, cache in self.items() if not cache.busy), None)
@@ -137,7 +136,7 @@ def _drawn(night: Report) -> RenderedPage:
 
 
 def _lasts(page: RenderedPage) -> float:
-    """For how long plots are as good as new: of a monitoring that has just begun not for long."""
+    """Of a monitoring that has just begun not for long."""
     return _grown(page.night.until - page.night.since, _KEEP_SECONDS)
 
 

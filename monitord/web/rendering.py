@@ -36,13 +36,9 @@ _ICONS: Final[dict[str, str]] = {
 class Frame:
     """What stands around a page's content.
 
-    Args:
-        title: what the tab says.
-        place: which of PAGES it belongs to; "" for none.
-        style: the status that the bar and the tab's icon show; None: none is known.
-        who: the instance that is watched.
-        live: it follows monitord; a page with a form in it does not.
-        acts: whoever asks may silence and acknowledge, and may want to stop.
+    `place` is which of PAGES it belongs to ("": none), `style` the status that the bar and the tab's icon show (None:
+    none is known), `who` the instance that is watched. A `live` page follows monitord; one with a form in it does not.
+    `acts`: whoever asks may silence and acknowledge, and may want to stop.
     """
 
     title: str
@@ -67,7 +63,7 @@ def rendered(template: str, frame: Frame, **shown: object) -> str:
 
 
 def load() -> None:
-    """Compile every template: tens of milliseconds, better spent beside the event loop."""
+    """Tens of milliseconds, better spent beside the event loop."""
     templates = _templates()
     for name in templates.list_templates():
         templates.get_template(name)
@@ -91,7 +87,7 @@ def _templates() -> Environment:
 
 
 def stamp(at: datetime | float) -> str:
-    """A moment as machines write it."""
+    """As machines write it."""
     return datetime.fromtimestamp(_seconds(at), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

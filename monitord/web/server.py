@@ -56,11 +56,7 @@ class PageServer:
         return self._port if self._socket is None else int(self._socket.getsockname()[1])
 
     async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            OSError: the address cannot be had.
-        """
+        """OSError where the address cannot be had."""
         self._socket = await _bound(self._host, self._port)
         self._config.load()
         server = Server(self._config)
@@ -97,7 +93,7 @@ class PageServer:
 
 
 async def _bound(host: str, port: int) -> socket.socket:
-    """A socket at the first address of `host` that can be had."""
+    """At the first address of `host` that can be had."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)  # asks nobody
     except socket.gaierror:

@@ -28,7 +28,7 @@ from monitord.web.context import PageContext, Range, ranges
 
 @dataclass(frozen=True, slots=True)
 class ServiceNight:
-    """One service over the last hours: a sentence, plots, and what was not as expected."""
+    """A sentence, plots, and what was not as expected."""
 
     sentence: str
     is_unknown: bool = False
@@ -50,7 +50,6 @@ class ServicePage:
 
 
 def service_page(name: str, view: PageContext) -> ServicePage:
-    """One service: how it stands, its last hours, and its alerts."""
     found = view.seen.report.of(pm2_status.STATUS).get(name)
     kept = value_of(view.incidents)
     about = (
@@ -149,7 +148,6 @@ def _error_figures(service: ServiceReport, span: TimeSpan, limit: float | None) 
 
 
 def _apart(service: ServiceReport, night: Report) -> list[Block]:
-    """The sentences of a report on what was not as expected, of this service alone."""
     alone = night.having(SERVICE_REPORTS, (service,))
     return [
         block for section in services_night(alone) for block in section.blocks if isinstance(block, Paragraph | Bullets)

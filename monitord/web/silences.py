@@ -29,8 +29,6 @@ class SilenceRow:
 
 @dataclass(frozen=True, slots=True)
 class SilenceDraft:
-    """What stands in the form already."""
-
     subject: str
     rule: str
     lasts: str
@@ -60,7 +58,6 @@ class LoginPage:
 
 
 def silence_rows(view: PageContext) -> tuple[SilenceRow, ...]:
-    """The silences that are not over, the newest first."""
     found = [one for one in view.silences if one.until is None or one.until > view.now]
     return tuple(_row(one, view) for one in sorted(found, key=lambda one: one.since, reverse=True))
 
@@ -71,7 +68,7 @@ def _row(one: Silence, view: PageContext) -> SilenceRow:
 
 
 def silences_page(view: PageContext, given: Mapping[str, str], mistake: str = "", done: str = "") -> SilencesPage:
-    """The silences, and the form for another. `given` is what stands in the form already."""
+    """`given` is what stands in the form already."""
     draft = SilenceDraft(
         given.get("subject", ""),
         given.get("rule", ""),
@@ -101,6 +98,6 @@ def _subjects(view: PageContext) -> Iterator[str]:
 
 
 def _rules(view: PageContext) -> Iterator[str]:
-    """The rules that are judged here: what is off has none."""
+    """What is off has none."""
     judged = view.seen.decision.orders.probes | ALWAYS
     return (name for name in rule_names() if any(rule.name == name and rule.probe in judged for rule in rules()))

@@ -26,8 +26,6 @@ class TooManyStreams(Exception):  # noqa: N818 - it names a state of the hub
 
 
 class Hub:
-    """Who listens, and what has not reached them yet."""
-
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[bytes | None]] = set()
         self._closed = False
@@ -52,11 +50,7 @@ class Hub:
             self.end(queue)
 
     def listen(self) -> asyncio.Queue[bytes | None]:
-        """A queue of messages that ends with None.
-
-        Raises:
-            TooManyStreams: as many are listening as may.
-        """
+        """A queue of messages that ends with None. TooManyStreams where as many are listening as may."""
         if self._closed or len(self._queues) >= MOST_READERS:
             raise TooManyStreams
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
@@ -64,7 +58,6 @@ class Hub:
         return queue
 
     def leave(self, queue: asyncio.Queue[bytes | None]) -> None:
-        """Nobody reads this queue any more."""
         self._queues.discard(queue)
 
     def end(self, queue: asyncio.Queue[bytes | None]) -> None:

@@ -30,8 +30,6 @@ GROUPS = {"MILO": MILO, "CLS": CLS}
 
 
 class Signal(NamedTuple):
-    """One row of user_signals, in the order of its columns."""
-
     epoch: int
     channel: str
     user_hash: str
@@ -45,18 +43,17 @@ keccak256 = load_keccak256()
 
 @cache
 def viewers(channel: str) -> dict[str, str]:
-    """The viewers of a channel: hash in hex to user name."""
+    """Hash in hex to user name."""
     names = [f"{channel[:5].strip('_')}_fan{number:02d}" for number in range(VIEWERS_PER_CHANNEL)]
     return {merkle.user_hash(name, keccak256).hex(): name for name in names}
 
 
 def category(channel: str) -> str:
-    """What a channel is sealed under: the premium channels together, the others by what they stream."""
+    """The premium channels are sealed together, the others by what they stream."""
     return "default" if channel in MILO else CATEGORIES[CLS.index(channel) % len(CATEGORIES)]
 
 
 def on_air(epoch: int) -> list[str]:
-    """The channels that stream in an epoch: not every channel does every time."""
     dice = random.Random(epoch)  # noqa: S311 - an invented audience needs no secrecy
     return [*dice.sample(MILO, 9), *dice.sample(CLS, 20)]
 

@@ -7,7 +7,7 @@ from monitord.demo.apps.service import DemoService
 
 
 async def main() -> None:
-    """Discovers once, with a deadline. A Redis that is away is no failure: the next run will report it."""
+    """With a deadline. A Redis that is away is no failure: the next run will report it."""
     service = DemoService("cls-discovery")
     try:
         async with asyncio.timeout(5):

@@ -15,14 +15,13 @@ Fault: TypeAlias = Literal["crash", "no-seal", "flood", "error", "hold", "fail",
 
 
 class Faults:
-    """The faults that are set, as files in a directory."""
+    """The faults that are set, as files in a directory that is made with the first of them."""
 
     def __init__(self, directory: Path) -> None:
-        """Args: directory: Where the files are; made when the first fault is set."""
         self._directory = directory
 
     def set(self, fault: Fault, subject: str, amount: int = 1) -> None:
-        """Set a fault, or change its amount. The services see it within their next turn, at most about a second."""
+        """The services see it within their next turn, at most about a second."""
         self._directory.mkdir(exist_ok=True)
         # Renamed into place, so that no service reads half a number.
         unfinished = self._directory / f".{fault}.{subject}"
@@ -30,11 +29,10 @@ class Faults:
         unfinished.replace(self._directory / f"{fault}.{subject}")
 
     def clear(self, fault: Fault, subject: str) -> None:
-        """Take a fault back; nothing happens when it is not set."""
         (self._directory / f"{fault}.{subject}").unlink(missing_ok=True)
 
     def amount(self, fault: Fault, subject: str) -> int:
-        """How much of a fault is set; 0 when it is not."""
+        """0 when it is not set."""
         with suppress(FileNotFoundError, ValueError):
             return int((self._directory / f"{fault}.{subject}").read_text())
         return 0

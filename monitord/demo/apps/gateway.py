@@ -1,28 +1,22 @@
 """gateway: the user-facing service, a tiny HTTP server that answers with the newest sealed epochs."""
 
 import asyncio
-import json
 import os
-from contextlib import suppress
 
-from monitord.demo.apps.service import DemoService
+from monitord.demo.apps.service import DemoService, answer_once
 
-REQUEST_SECONDS = 5.0
 SESSIONS = 44
 
 NEWEST = "SELECT token_group, max(epoch) AS newest FROM sealed_epochs WHERE token_group = ANY('{MILO,CLS}') GROUP BY 1"
 
 
 class Gateway:
-    """Holds the newest labels; each turn refreshes them, each request gets them."""
-
     def __init__(self, service: DemoService) -> None:
         self._service = service
         self._server: asyncio.Server | None = None
         self._newest: dict[str, int] = {}
 
     async def turn(self) -> None:
-        """Listen if not listening, read the newest labels, keep the sessions alive."""
         if self._server is None:
             self._server = await asyncio.start_server(self._answer, "127.0.0.1", int(os.environ["FLEET_PORT"]))
         postgres = await self._service.postgres()
@@ -32,14 +26,7 @@ class Gateway:
         await redis.mset({f"gateway:session:{number:03d}": "viewer" for number in range(SESSIONS)})
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, ValueError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(REQUEST_SECONDS):
-                await reader.readuntil(b"\r\n\r\n")
-                body = json.dumps({"status": "ok", "newest": self._newest}).encode()
-                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-                writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-                await writer.drain()
-        writer.close()
+        await answer_once(reader, writer, {"status": "ok", "newest": self._newest})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from monitord.demo.apps.aggregating import Aggregator
+from monitord.demo.apps.sealing import Aggregator
 from monitord.demo.apps.service import DemoService
 
 if __name__ == "__main__":

@@ -29,14 +29,12 @@ class Sealer:
     """Seals one group, and hands each seal to the tree queue."""
 
     def __init__(self, service: DemoService, token_group: str) -> None:
-        """Args: service: Whose connections to use. token_group: MILO or CLS."""
         self._service = service
         self._group = token_group
         # Seals whose job is not in the queue yet: Redis may be away while Postgres is not.
         self._jobs: deque[tuple[int, str]] = deque(maxlen=2_000)
 
     async def turn(self) -> None:
-        """Seal what is due, oldest first, then enqueue the trees."""
         if not self._service.faults.amount("no-seal", self._group):
             postgres = await self._service.postgres()
             due = labels_due(time.time(), self._service.epoch_seconds, SETTLE_SECONDS)

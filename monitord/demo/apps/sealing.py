@@ -1,15 +1,20 @@
-"""What the fleet writes when an epoch is over: who took part in which channel, and the root over them."""
+"""What the fleet makes of an epoch: who took part in which channel, the root over them, and that root on chain."""
 
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from monitord.chain.rpc import RpcNode
 from monitord.core import merkle
-from monitord.demo.apps.audience import category, keccak256, viewers
+from monitord.core.channel_account import streamer_key
+from monitord.core.subjects.chain_facts import ChainSettings
+from monitord.demo.apps.audience import GROUPS, category, keccak256, viewers
+from monitord.demo.apps.service import DemoService
+
+CATCH_UP_EPOCHS = 24
 
 
 class Participant(NamedTuple):
-    """One row of sealed_participants, in the order of its columns."""
-
     epoch: int
     channel: str
     idx: int
@@ -44,17 +49,7 @@ def leaves(participants: Iterable[tuple[str, str, int]]) -> list[bytes]:
 
 
 def seal(epoch: int, channel: str, token_group: str, user_hashes: Iterable[str]) -> NewSeal:
-    """Seal one channel.
-
-    Args:
-        epoch: The label, in seconds since 1970.
-        channel: The channel.
-        token_group: Its group.
-        user_hashes: The participants' hashes, in the order of their indices.
-
-    Raises:
-        ValueError: Nobody took part.
-    """
+    """The seal of one channel; the hashes in the order of their indices. ValueError where nobody took part."""
     names = viewers(channel)
     kind = category(channel)
     participants = [
@@ -69,3 +64,35 @@ def labels_due(now: float, epoch_seconds: int, settle_seconds: float, count: int
     """The newest labels whose epoch was over `settle_seconds` ago, oldest first."""
     newest = int((now - settle_seconds) // epoch_seconds - 1) * epoch_seconds
     return [newest - age * epoch_seconds for age in reversed(range(count))]
+
+
+class Aggregator:
+    """Keeps one group's participation up with its signals, and catches up with what it missed."""
+
+    def __init__(self, service: DemoService, token_group: str) -> None:
+        self._service = service
+        self._group = token_group
+        self._channels = list(GROUPS[token_group])
+        self._categories = [category(channel) for channel in self._channels]
+
+    async def turn(self) -> None:
+        """Derive the epochs since the newest one derived, that one and its forerunner included."""
+        postgres = await self._service.postgres()
+        length = self._service.epoch_seconds
+        current = int(time.time()) // length * length
+        newest = await postgres.fetchval(
+            "SELECT max(epoch) FROM channel_participation WHERE token_group = $1 AND epoch >= $2",
+            self._group,
+            current - CATCH_UP_EPOCHS * length,
+        )
+        first = current - length if newest is None else newest - length
+        epochs = list(range(first, current + 1, length))
+        await postgres.execute(PARTICIPATION, epochs, self._channels, self._group, self._categories)
+
+
+async def publish(url: str, token_group: str, channel: str, epoch: int, root: str) -> None:
+    """Put a root into a channel's account. NodeError: the chain did not take it."""
+    own = ChainSettings()
+    key = streamer_key(channel, keccak256).hex()
+    node = RpcNode(url, pace=0.0)
+    await node.ask("publishRoot", [own.program, own.tokens[token_group], key, epoch, root])

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TURN_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
+REQUEST_SECONDS = 5.0
 CRASH_AFTER_SECONDS = 1.2
 NO_OWNER = 78
 """The exit status of a service whose fleet has no owner any more; PM2 does not restart after it."""
@@ -32,7 +33,6 @@ class DemoService:
     """One service: its settings from the environment, its connections, its faults, its loop."""
 
     def __init__(self, name: str) -> None:
-        """Args: name: As PM2 knows it."""
         self.name = name
         self.epoch_seconds = int(os.environ["FLEET_EPOCH_SECONDS"])
         self._directory = Path(os.environ["FLEET_DIRECTORY"])
@@ -43,7 +43,6 @@ class DemoService:
         self._away: type[BaseException] | None = None
 
     async def postgres(self) -> "asyncpg.Connection":
-        """The connection to Postgres, made when there is none."""
         import asyncpg
 
         if self._postgres is None or self._postgres.is_closed():
@@ -53,7 +52,6 @@ class DemoService:
         return self._postgres
 
     async def redis(self) -> "Redis":
-        """The connection to Redis, made when there is none."""
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
@@ -70,12 +68,7 @@ class DemoService:
         return self._redis
 
     async def run(self, turn: Callable[[], Awaitable[object]], every: float) -> None:
-        """Run until stopped.
-
-        Args:
-            turn: One turn of the service's work.
-            every: The pause between turns, in seconds.
-        """
+        """Run until stopped, `every` so many seconds."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
@@ -129,3 +122,17 @@ class DemoService:
         except (OSError, ValueError):
             return True  # alive, but somebody else's; or the file cannot be read just now
         return True
+
+
+async def answer_once(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fields: Mapping[str, object], status: str = "200 OK"
+) -> None:
+    """Answer one HTTP request with JSON and close the connection, whatever the other side does."""
+    with suppress(OSError, ValueError, asyncio.IncompleteReadError):
+        async with asyncio.timeout(REQUEST_SECONDS):
+            await reader.readuntil(b"\r\n\r\n")
+            body = json.dumps(fields).encode()
+            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+            await writer.drain()
+    writer.close()

@@ -7,8 +7,7 @@ import time
 
 from monitord.core import merkle
 from monitord.demo.apps.audience import keccak256
-from monitord.demo.apps.chain import publish
-from monitord.demo.apps.sealing import leaves
+from monitord.demo.apps.sealing import leaves, publish
 from monitord.demo.apps.service import DemoService
 from monitord.demo.apps.tree_queue import TreeJob, TreeQueue
 from monitord.failures import FailureError
@@ -44,7 +43,6 @@ class TreeBuilder:
         self._swept = time.monotonic()
 
     async def turn(self) -> None:
-        """Build what waits, up to 25 trees."""
         redis = await self._service.redis()
         queue = TreeQueue(redis)
         if not self._started:

@@ -12,8 +12,6 @@ KEPT_COMPLETED = 20
 
 
 class TreeJob(NamedTuple):
-    """One tree to build: the job's id, and which seal it is of."""
-
     id: str
     epoch: int
     channel: str
@@ -21,18 +19,14 @@ class TreeJob(NamedTuple):
 
 
 class TreeQueue:
-    """Adds jobs, takes them, and puts them where they end."""
-
     def __init__(self, redis: "Redis") -> None:
-        """Args: redis: A connection that decodes responses."""
         self._redis = redis
 
     async def open(self) -> None:
-        """Make the queue, as BullMQ does when anybody opens one: this key distinguishes an empty queue from none."""
+        """As BullMQ does when anybody opens a queue: this key distinguishes an empty queue from none."""
         await self._redis.hset(f"{PREFIX}meta", "opts.maxLenEvents", 10000)
 
     async def add(self, epoch: int, channel: str, token_group: str) -> None:
-        """Put a job at the end of the waiting ones."""
         number = await self._redis.incr(f"{PREFIX}id")
         data = {"epoch": epoch, "channel": channel, "group": token_group}
         async with self._redis.pipeline() as pipe:
@@ -57,7 +51,7 @@ class TreeQueue:
         return TreeJob(number, data["epoch"], data["channel"], data["group"])
 
     async def finish(self, job: TreeJob, *, built: bool) -> None:
-        """Move an active job to the completed or the failed ones; only the last few completed are kept."""
+        """Only the last few completed are kept."""
         async with self._redis.pipeline() as pipe:
             pipe.lrem(f"{PREFIX}active", 1, job.id)
             pipe.zadd(f"{PREFIX}{'completed' if built else 'failed'}", {job.id: time.time() * 1000})
@@ -70,10 +64,9 @@ class TreeQueue:
                 await pipe.execute()
 
     async def put_back_stalled(self) -> None:
-        """Return jobs that a builder held when it died to the waiting ones. For the only builder, at its start."""
+        """Return jobs that a builder held when it died. For the only builder, at its start."""
         while await self._redis.lmove(f"{PREFIX}active", f"{PREFIX}wait", "LEFT", "RIGHT"):
             pass
 
     async def is_empty(self) -> bool:
-        """Whether nothing waits."""
         return int(await self._redis.llen(f"{PREFIX}wait")) == 0

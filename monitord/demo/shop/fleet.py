@@ -27,7 +27,6 @@ SCHEMA_SECONDS = 60.0
 
 
 def ecosystem(place: Place) -> dict[str, object]:
-    """What `pm2 start` is given."""
     here = Path(__file__).parent
     apps = [fleet.python_app(name, here / "apps" / f"{program}.py", place) for name, program in PROGRAMS.items()]
     for app in apps:
@@ -39,7 +38,7 @@ def ecosystem(place: Place) -> dict[str, object]:
 
 
 def settings(place: Place) -> dict[str, str]:
-    """The MONITORD_* settings that watch the shop: an hour of its life takes an epoch's seconds here."""
+    """An hour of its life takes an epoch's seconds here."""
     hour = place.epoch_seconds
     checks = {
         "api": {
@@ -82,7 +81,6 @@ def settings(place: Place) -> dict[str, str]:
 
 
 async def schema(connection: asyncpg.Connection) -> None:
-    """Make the shop's tables in an empty database."""
     await connection.execute((Path(__file__).parent / "schema.sql").read_text(), timeout=SCHEMA_SECONDS)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from monitord.demo.apps.faults import Fault as ServiceFault
-from monitord.demo.scenario import Fault, Hand
+from monitord.demo.scenario import OWNERS_MACHINE, fault, service_fault, stopped
 
 if TYPE_CHECKING:
     from monitord.demo.stack import Stack
@@ -16,24 +14,9 @@ API, WEB, TRACKER, IMPORT, MAIL, PRICES = "shop-api", "web", "tracker", "order-i
 TOUR: Final = {
     "MONITORD_CHECK_INTERVAL": "1s",
     "MONITORD_ORDERS__GROWTH_STEADY": "1000000",
-    # The machine is its owner's: its disk and memory are shown and not judged.
-    "MONITORD_ORDERS__DISK_WARNING": "100%",
-    "MONITORD_ORDERS__DISK_CRITICAL": "100%",
-    "MONITORD_ORDERS__HOST_MEMORY": "0B",
+    **OWNERS_MACHINE,
 }
 """What the tour of the shop orders beyond its settings."""
-
-
-def _service_fault(fault: ServiceFault, service: str) -> tuple[Hand, Hand]:
-    """How a service gets a fault, and loses it."""
-
-    async def breaks(stack: Stack) -> None:
-        stack.faults.set(fault, service)
-
-    async def mends(stack: Stack) -> None:
-        stack.faults.clear(fault, service)
-
-    return breaks, mends
 
 
 async def _free(stack: Stack) -> None:
@@ -42,54 +25,36 @@ async def _free(stack: Stack) -> None:
     await stack.pm2("restart", WEB)
 
 
-def _pm2(command: str) -> Hand:
-    def hand(stack: Stack) -> Awaitable[object]:
-        return stack.pm2(command, API)
-
-    return hand
-
-
-def _fault(
-    name: str, broke: str, mended: str, expected: tuple[str, str], seconds: float, hands: tuple[Hand, Hand]
-) -> Fault:
-    return Fault(name, broke, mended, frozenset({expected}), seconds, *hands)
-
-
 FAULTS: Final = (
-    _fault("service", f"stopped {API}", f"started {API}", ("service_down", API), 14, (_pm2("stop"), _pm2("start"))),
-    _fault(
-        "api", f"let {API} answer 500", f"let {API} answer", ("endpoint_down", "api"), 14, _service_fault("error", API)
+    fault("service", f"stopped {API}", f"started {API}", 14, stopped(API), ("service_down", API)),
+    fault(
+        "api", f"let {API} answer 500", f"let {API} answer", 14, service_fault("error", API), ("endpoint_down", "api")
     ),
-    _fault(
+    fault(
         "orders",
         "held the import of orders",
         "let it import",
-        ("table_flow_stalled", "orders"),
         40,
-        _service_fault("hold", IMPORT),
+        service_fault("hold", IMPORT),
+        ("table_flow_stalled", "orders"),
     ),
-    _fault(
+    fault(
         "checkin",
         f"let {PRICES} report nothing",
         "let it report",
-        ("checkin_missed", "prices"),
         30,
-        _service_fault("hold", PRICES),
+        service_fault("hold", PRICES),
+        ("checkin_missed", "prices"),
     ),
-    _fault(
+    fault(
         "loop",
         f"blocked {WEB}'s event loop",
         "freed and restarted it",
-        ("event_loop_blocked", WEB),
         70,
-        (_service_fault("block", WEB)[0], _free),
+        (service_fault("block", WEB)[0], _free),
+        ("event_loop_blocked", WEB),
     ),
-    _fault(
-        "queue",
-        "let every mail fail",
-        "let mails go out",
-        ("queue_failing", "emails"),
-        40,
-        _service_fault("fail", MAIL),
+    fault(
+        "queue", "let every mail fail", "let mails go out", 40, service_fault("fail", MAIL), ("queue_failing", "emails")
     ),
 )

@@ -29,13 +29,11 @@ _EDGE: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """The time that a plot covers, in Unix seconds."""
-
     since: float
     until: float
 
     def place(self, at: float) -> float:
-        """Where a moment stands, in percent of the width; the ends hold what lies outside."""
+        """In percent of the width; the ends hold what lies outside."""
         if self.until <= self.since:
             return 0.0
         return min(100.0, max(0.0, (at - self.since) / (self.until - self.since) * 100.0))
@@ -50,7 +48,7 @@ class Scale:
     lower: float
 
     def place(self, value: float) -> float:
-        """How far down a value stands, in pixels; the ends hold what lies outside."""
+        """In pixels from above; the ends hold what lies outside."""
         share = min(1.0, max(0.0, value / self.top)) if self.top > 0 else 0.0
         return self.lower - share * (self.lower - self.upper)
 
@@ -88,12 +86,10 @@ def patterns(ident: str) -> Markup:
 
 
 def fill(ident: str, pattern: str) -> str:
-    """The reference to one of the frame's patterns."""
     return f"url(#{ident}-{pattern})"
 
 
 def percent(value: float) -> str:
-    """A place along a plot."""
     return f"{value:.2f}%"
 
 
@@ -109,7 +105,7 @@ def shape(x: float, y: float, path: str, kind: str) -> Markup:
 
 
 def level(y: float, kind: str) -> Markup:
-    """A line right across at one height."""
+    """A line right across."""
     return tag("line", x1="0%", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_=kind)
 
 
@@ -124,7 +120,7 @@ def time_axis(span: TimeSpan, upper: float, lower: float) -> Markup:
 
 
 def ticks(span: TimeSpan) -> list[float]:
-    """Round moments within a span, few enough to be labelled."""
+    """Round moments, few enough to be labelled."""
     step = _step(span.until - span.since)
     first = math.ceil(span.since / step) * step
     return list(_counted(first, span.until, step))

@@ -120,25 +120,22 @@ def _strip_words(stretches: Sequence[StateStretch]) -> str:
 
 
 def memory_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
-    """A service's memory against its limit: a line, broken and dotted where it was not running or not seen."""
     peak, at = service.memory_peak, service.memory_peak_at
     line = PlottedLine("memory", service.memory, float(service.memory_limit), peak, at)
     return line_plot(ident, service.name, line, span, humanize.size)
 
 
 def event_loop_plot(ident: str, service: ServiceReport, span: TimeSpan, limit: float) -> Markup:
-    """How late a service's event loop was, at the 95th percentile (ms), against its limit."""
+    """At the 95th percentile, in ms."""
     line = PlottedLine("event loop latency", service.event_loop, limit)
     return line_plot(ident, service.name, line, span, lambda value: humanize.duration(value / 1000))
 
 
 def heap_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
-    """A service's heap, against what Node may use where that is known."""
     return line_plot(ident, service.name, PlottedLine("heap", service.heap, service.heap_limit), span, humanize.size)
 
 
 def errors_plot(ident: str, service: ServiceReport, span: TimeSpan, limit: float | None) -> Markup:
-    """The lines a minute that a service wrote to stderr, against its limit."""
     line = PlottedLine("error lines a minute", service.errors, limit)
     return line_plot(ident, service.name, line, span, "{:.3g}".format)
 
@@ -162,7 +159,7 @@ class PlottedLine:
 
 
 def line_plot(ident: str, name: str, line: PlottedLine, span: TimeSpan, shown: Callable[[float], str]) -> Markup:
-    """A line against its limit, broken and dotted where nothing is known. `shown` says a value in words."""
+    """Broken and dotted where nothing is known. `shown` says a value in words."""
     (peak, at), limit = line.highest, line.limit
     top = max(limit or 0.0, peak or 0.0, *(value or 0.0 for _, value in line.points), 1.0) * _ROOM
     scale = Scale(top, _UPPER, _LOWER)
@@ -202,7 +199,6 @@ def line_plot(ident: str, name: str, line: PlottedLine, span: TimeSpan, shown: C
 
 
 def runs_of(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:
-    """The stretches in which every value is known."""
     run: list[tuple[float, float]] = []
     for at, value in points:
         if value is not None:
@@ -236,7 +232,7 @@ def blanks_of(points: Sequence[Point], span: TimeSpan) -> Iterator[tuple[float, 
 
 
 def value_plot(ident: str, check: CheckReport, span: TimeSpan) -> Markup:
-    """A check's number against its limits: a line, broken and dotted where there was no number."""
+    """Broken and dotted where there was no number."""
     known = [value for _, value in check.values if value is not None]
     limits = [limit for limit in (check.warning, check.critical) if limit is not None]
     levels = [at for limit in limits for at in limit.ends]

@@ -29,15 +29,11 @@ def spoken(points: Sequence[Point], say: Callable[[float], str], otherwise: Call
 
 
 def unknown(_: float) -> str:
-    """That nothing is known of a moment."""
     return UNKNOWN
 
 
 def readout(said: Iterable[Said], since: float, until: float, *, of_time: bool = True) -> dict[str, object]:
-    """The attributes that carry it: `data-points` has seconds after `since`, or a place, and words.
-
-    `of_time`: the places are moments, of which the page says the time.
-    """
+    """The attributes that carry it: `data-points` has seconds after `since`, or a place (not `of_time`), and words."""
     found = "|".join(f"{at - since:.0f} {words.replace('|', '/')}" for at, words in said)
     if not found:
         return {}

@@ -23,7 +23,7 @@ _HOURS_EVERY: Final = 8
 
 
 def report_plots(report: Report) -> Callable[[Plot], Markup | None]:
-    """What draws a plot of what is recorded; None where nothing is."""
+    """None of a plot of which nothing is recorded."""
     span, last = TimeSpan(report.since, report.until), len(report.of(SERVICE_REPORTS))
     plots: dict[tuple[PlotName, str], Callable[[], Markup]] = {}
     for n, service in enumerate(report.of(SERVICE_REPORTS), 1):

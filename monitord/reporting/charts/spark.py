@@ -27,7 +27,7 @@ _LOW: Final = _SPARK_HEIGHT - 2.0
 
 
 def spark(service: ServiceReport, span: TimeSpan) -> Markup:
-    """A service's memory over the window, small; from nothing up, so that what is level looks level."""
+    """From nothing up, so that what is level looks level."""
     peak = service.memory_peak
     if peak is None and all(part.state == "ok" for part in service.stretches):
         return text(NOTHING)
@@ -56,7 +56,7 @@ def spark(service: ServiceReport, span: TimeSpan) -> Markup:
 
 
 def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
-    """A check's number over the window, small; where there was none it is dotted."""
+    """Dotted where there was no number."""
     known = [value for _, value in check.values if value is not None]
     if not known:
         return text(NOTHING)
@@ -80,7 +80,6 @@ def _whole(words: str, *parts: Markup, values: Mapping[str, object]) -> Markup:
 
 
 def _line(points: Sequence[Point], span: TimeSpan, scale: Scale) -> Markup:
-    """A series as a line over its area, broken where it has gaps."""
     runs = [
         _without_repeats(
             [(f"{span.place(at) / 100 * _SPARK_WIDTH:.1f}", f"{scale.place(value):.1f}") for at, value in run]
@@ -125,7 +124,6 @@ def _spark_words(service: ServiceReport) -> str:
 
 
 def meter(it: Meter) -> Markup:
-    """How much is used as a bar with ticks at its limits, before its words."""
     ticks = [
         tag("line", x1=percent(limit), x2=percent(limit), y1=0, y2=_BAR_HEIGHT, class_="tick") for limit in it.limits
     ]

@@ -24,7 +24,6 @@ def tag(name: str, /, *content: str | None, **attributes: object) -> Markup:
 
 
 def joined(*content: str | None) -> Markup:
-    """Elements and texts one after another, the texts escaped."""
     return Markup("".join((part if isinstance(part, Markup) else text(part)) for part in content if part is not None))
 
 
@@ -34,7 +33,6 @@ def text(value: object) -> Markup:
 
 
 def lines(value: str) -> Markup:
-    """A text of several lines, escaped line by line."""
     return Markup("\n".join(text(line) for line in value.splitlines()))
 
 

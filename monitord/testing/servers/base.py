@@ -30,20 +30,18 @@ class EmbeddedServer(ABC):
 
     @property
     def directory(self) -> Path:
-        """Where its files and its Unix socket are."""
         return self._sandbox.directory / self.folder
 
     @property
     @abstractmethod
     def pid(self) -> int | None:
-        """The server's pid; None while it is not running."""
+        """None while it is not running."""
 
     @abstractmethod
     async def start(self) -> None:
         """Start the server and wait until it answers.
 
-        Raises:
-            StackError: It is not installed (`missing`), ends again (`internal`) or does not answer (`timeout`).
+        StackError where it is not installed (`missing`), ends again (`internal`) or does not answer (`timeout`).
         """
 
     def processes(self) -> list[psutil.Process]:
@@ -56,7 +54,6 @@ class EmbeddedServer(ABC):
         return []
 
     def _own(self) -> list[psutil.Process]:
-        """Those of its processes that are frozen and killed with it."""
         return self.processes()
 
     def pause(self) -> None:
@@ -73,11 +70,7 @@ class EmbeddedServer(ABC):
                 process.resume()
 
     async def kill(self) -> None:
-        """End the server with SIGKILL, as the kernel does when memory runs out. `start` brings it back.
-
-        Raises:
-            StackError: It did not end in time (`timeout`).
-        """
+        """As the kernel does when memory runs out; `start` brings it back. StackError where it did not end in time."""
         doomed = self._own()
         for process in doomed:
             with suppress(psutil.Error):
@@ -103,7 +96,6 @@ class PortServer(EmbeddedServer):
 
     @property
     def pid(self) -> int | None:
-        """The server's pid; None while it is not running."""
         if self._process is None or self._process.poll() is not None:
             return None
         return self._process.pid
@@ -113,7 +105,7 @@ class PortServer(EmbeddedServer):
         """One question. OSError or StackError while the server is not ready to serve."""
 
     async def _start(self, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
-        """Start it on the port it has had, or on a free one, and wait until it answers."""
+        """On the port it has had, or on a free one."""
         attempts = 3 if self.port == 0 else 1
         for attempt in range(attempts):
             self.port = self.port if attempts == 1 else free_port()

@@ -15,48 +15,38 @@ COMMAND_SECONDS = 30.0
 
 
 class Pm2Server(EmbeddedServer):
-    """One PM2 daemon in a sandbox. Call it like the command: `await pm2("restart", "gateway")`."""
+    """One PM2 daemon in an open sandbox. Call it like the command: `await pm2("restart", "gateway")`.
+
+    `progress` is called when PM2 must be installed first.
+    """
 
     title = "PM2"
     folder = "pm2"
 
     def __init__(self, sandbox: Sandbox, *, progress: Progress = lambda _: None) -> None:
-        """Args: sandbox: Where it lives, open. progress: Called when PM2 must be installed first."""
         super().__init__(sandbox)
         self._progress = progress
         self._program: Pm2Program | None = None
 
     @property
     def home(self) -> Path:
-        """PM2_HOME: the daemon's sockets, logs and pid file."""
         return self.directory
 
     @property
     def pid(self) -> int | None:
-        """The daemon's pid; None while there is none."""
         daemon = self._daemon()
         return None if daemon is None else daemon.pid
 
     async def start(self) -> None:
-        """Install PM2 if need be and start its daemon.
-
-        Raises:
-            StackError: No node (`missing`), npm or PM2 failed (`internal`), or was late (`timeout`).
-        """
         if self._program is None:
             self._program = await install_pm2(self._sandbox, self._progress)
         self.home.mkdir(mode=0o700, exist_ok=True)
         await self("ping")
 
     async def __call__(self, *arguments: str | Path, timeout: float = COMMAND_SECONDS) -> str:
-        """Run a pm2 command and return what it printed. Most commands start a daemon where none runs.
+        """Return what a command printed. Most commands start a daemon where none runs.
 
-        Args:
-            arguments: The command's words.
-            timeout: Its deadline, in seconds.
-
-        Raises:
-            StackError: It failed (`internal`) or was late (`timeout`).
+        StackError where it failed (`internal`) or took longer than `timeout` seconds.
         """
         if self._program is None:
             raise StackError("internal", "PM2 has not been started")

@@ -39,25 +39,17 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pm2Program:
-    """What runs PM2's command line: a node and the script to give it."""
-
     node: Path
     script: Path
 
 
 async def install_pm2(sandbox: Sandbox, progress: Progress, *, cache: Path | None = None) -> Pm2Program:
-    """Find the cached PM2, or install it.
+    """Find PM2 in `cache` (default: beside the virtual environment, else in the user's cache), or install it there.
 
     Several processes may call this at once: one installs, the others wait for it. An install that is cut short
-    leaves nothing that appears to be a finished one.
+    leaves nothing that appears to be a finished one. npm runs in the sandbox, so that it ends with its owner.
 
-    Args:
-        sandbox: Where npm runs, so that it ends with its owner.
-        progress: Called when there is something to wait for.
-        cache: The directory of installs; default beside the virtual environment, else in the user's cache.
-
-    Raises:
-        StackError: There is no node (`missing`), npm failed (`internal`) or was late (`timeout`).
+    StackError where there is no node (`missing`), npm failed (`internal`) or was late (`timeout`).
     """
     node, npm = await _node_and_npm(sandbox)
     shipped = Path(__file__).parent / "npm"
@@ -118,16 +110,16 @@ async def _npm_ci(sandbox: Sandbox, node: Path, npm: Path, directory: Path, prog
 
 
 async def _lock(descriptor: int, progress: Progress) -> None:
-    told = False
+    is_announced = False
     try:
         async with asyncio.timeout(INSTALL_SECONDS):
             while True:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    if not told:
+                    if not is_announced:
                         progress("waiting for another process that is installing PM2")
-                        told = True
+                        is_announced = True
                     await asyncio.sleep(0.2)
                 else:
                     return
@@ -148,10 +140,10 @@ async def _node_and_npm(sandbox: Sandbox) -> tuple[Path, Path]:
     own_node, own_npm = shutil.which("node"), shutil.which("npm")
     if own_node is None or own_npm is None:
         raise StackError("missing", "there is no node: pip install 'monitord[demo]', or install Node.js 18 or newer")
-    said = await sandbox.run([own_node, "--version"], timeout=10)
-    version = re.match(r"v(\d+)", said)
+    printed = await sandbox.run([own_node, "--version"], timeout=10)
+    version = re.match(r"v(\d+)", printed)
     if version is None or int(version[1]) < OLDEST_NODE:
-        raise StackError("missing", f"node {said.strip()} is too old for PM2: pip install 'monitord[demo]'")
+        raise StackError("missing", f"node {printed.strip()} is too old for PM2: pip install 'monitord[demo]'")
     return Path(own_node), Path(own_npm)
 
 

@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 class PostgresServer(PortServer):
-    """One Postgres in a sandbox, on a free TCP port of 127.0.0.1 and on a Unix socket, with a password."""
+    """One Postgres in an open sandbox, on a free TCP port of 127.0.0.1 and on a Unix socket, with a password."""
 
     title = "Postgres"
     folder = "postgres"
@@ -44,19 +44,12 @@ class PostgresServer(PortServer):
     port_taken = "could not create any TCP/IP sockets"
 
     def __init__(self, sandbox: Sandbox, *, max_connections: int = 60) -> None:
-        """Args: sandbox: Where it lives, open. max_connections: As Postgres means it."""
         super().__init__(sandbox)
         self._max_connections = max_connections
         self._password = secrets.token_urlsafe(12)
 
     def dsn(self, database: str = SUPERUSER, *, user: str = SUPERUSER, unix_socket: bool = False) -> str:
-        """The address of a database, password included.
-
-        Args:
-            database: Its name.
-            user: The role; every role of this server has the same password.
-            unix_socket: Through the Unix socket instead of TCP.
-        """
+        """With the password, which every role of this server has."""
         if unix_socket:
             return f"postgresql://{user}:{self._password}@/{database}?host={self.directory}&port={self.port}"
         return f"postgresql://{user}:{self._password}@127.0.0.1:{self.port}/{database}"
@@ -66,11 +59,6 @@ class PostgresServer(PortServer):
         return self._password
 
     async def start(self) -> None:
-        """Start the server and wait until it answers; the first time, make its data directory.
-
-        Raises:
-            StackError: It is not installed (`missing`), ends again (`internal`) or does not answer (`timeout`).
-        """
         user = unprivileged_user()
         binaries = postgres_binaries(self._sandbox, user)
         data = self.directory / "data"
@@ -101,7 +89,7 @@ class PostgresServer(PortServer):
         password_file.unlink()
 
     def _prepare(self, data: Path, user: tuple[int, int] | None) -> Path:
-        """Make the directories and the password file that initdb reads."""
+        """The directories and the password file that initdb reads."""
         self.directory.mkdir(mode=0o711, exist_ok=True)
         password_file = self.directory / "password"
         password_file.touch(mode=0o600)
@@ -120,15 +108,9 @@ class PostgresServer(PortServer):
         return super()._why_it_ended(log.rpartition("starting PostgreSQL")[2] if self.port_taken in log else log)
 
     async def connect(self, database: str = SUPERUSER, *, timeout: float = 10) -> "asyncpg.Connection":
-        """A new connection as the superuser; the caller closes it.
+        """A new connection as the superuser, which the caller closes; the deadline is also that of each command.
 
-        Args:
-            database: Its name.
-            timeout: The deadline of the connection and of each of its commands, in seconds.
-
-        Raises:
-            StackError: The server is not ready to serve (`refused`).
-            OSError: It cannot be reached; TimeoutError, an OSError, past the deadline.
+        StackError where the server is not ready to serve (`refused`), OSError where it cannot be reached in time.
         """
         import asyncpg
 
@@ -138,7 +120,6 @@ class PostgresServer(PortServer):
             raise StackError("refused", f"Postgres does not serve: {error}") from error
 
     async def execute(self, sql: str, *, database: str = SUPERUSER, timeout: float = 30) -> None:
-        """Run statements on a connection of their own, with a deadline in seconds."""
         connection = await self.connect(database, timeout=timeout)
         try:
             await connection.execute(sql)
@@ -146,12 +127,11 @@ class PostgresServer(PortServer):
             await connection.close(timeout=5)
 
     async def create_database(self, name: str) -> str:
-        """Make an empty database and return its DSN."""
+        """Return the DSN of the empty database."""
         await self.execute(f'CREATE DATABASE "{name}"')
         return self.dsn(name)
 
     async def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is connected to it."""
         await self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     async def stop(self) -> None:

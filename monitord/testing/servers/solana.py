@@ -54,7 +54,7 @@ class LocalChain:
     """The accounts and the slot of a chain, and a node that tells of them. `asked` are the methods, in order."""
 
     def __init__(self, first_slot: int = 379_000_000, accounts: dict[str, dict[str, Any]] | None = None) -> None:
-        """Args: first_slot: Where it stands now. accounts: Those of another node of the same chain."""
+        """`accounts` are those of another node of the same chain."""
         self.accounts = {} if accounts is None else accounts
         self.faults = ChainFaults()
         self.asked: list[str] = []
@@ -107,7 +107,6 @@ class LocalChain:
         return address
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request and its answer."""
         with suppress(OSError, asyncio.IncompleteReadError, ValueError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             length = int(head.partition("content-length:")[2].partition("\r\n")[0])
@@ -139,8 +138,8 @@ class LocalChain:
         answers: dict[str, Callable[..., dict[str, object]]] = {
             "getHealth": self._health,
             "getSlot": lambda *_: {"result": self.slot},
-            "getAccountInfo": lambda address, how: self._valued(self._told(address, how)),
-            "getMultipleAccounts": lambda some, how: self._valued([self._told(one, how) for one in some]),
+            "getAccountInfo": lambda address, how: self._valued(self._shown(address, how)),
+            "getMultipleAccounts": lambda some, how: self._valued([self._shown(one, how) for one in some]),
             "getBalance": lambda address, *_: self._valued(self.accounts.get(address, {}).get("lamports", 0)),
             "getTokenSupply": lambda mint, *_: self._valued(self._supply(mint)),
             "publishRoot": self._published,
@@ -155,13 +154,13 @@ class LocalChain:
     def _health(self) -> dict[str, object]:
         if not self.faults.behind:
             return {"result": "ok"}
-        said, data = f"Node is behind by {self.faults.behind} slots", {"numSlotsBehind": self.faults.behind}
-        return {"error": {"code": -32005, "message": said, "data": data}}
+        message, data = f"Node is behind by {self.faults.behind} slots", {"numSlotsBehind": self.faults.behind}
+        return {"error": {"code": -32005, "message": message, "data": data}}
 
     def _valued(self, value: object) -> dict[str, object]:
         return {"result": {"context": {"apiVersion": "2.3.13", "slot": self.slot}, "value": value}}
 
-    def _told(self, address: str, how: Mapping[str, Any]) -> dict[str, object] | None:
+    def _shown(self, address: str, how: Mapping[str, Any]) -> dict[str, object] | None:
         decode(address)
         account = self.accounts.get(self.faults.swaps.get(address, address))
         if account is None or address in self.faults.missing:
@@ -169,8 +168,8 @@ class LocalChain:
         data, cut = account["data"], how.get("dataSlice")
         shown = data if cut is None else data[cut["offset"] : cut["offset"] + cut["length"]]
         owner = self.faults.owners.get(address, account["owner"])
-        told = {"data": [base64.b64encode(shown).decode(), "base64"], "owner": owner, "space": len(data)}
-        return {**account, **told}
+        fields = {"data": [base64.b64encode(shown).decode(), "base64"], "owner": owner, "space": len(data)}
+        return {**account, **fields}
 
     def _supply(self, mint: str) -> dict[str, object]:
         data = self.accounts[mint]["data"]
@@ -203,11 +202,6 @@ class SolanaServer(PortServer):
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Start the server and wait until it answers.
-
-        Raises:
-            StackError: It ends again (`internal`) or does not answer (`timeout`).
-        """
         self.directory.mkdir(mode=0o700, exist_ok=True)
         await self._start(self._spawn)
 

