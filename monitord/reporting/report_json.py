@@ -11,7 +11,7 @@ from monitord.core.report.model import CheckReport, Hour, Report, ServiceReport
 from monitord.core.subjects.registry import registered
 from monitord.core.thresholds import written
 from monitord.jsonable import in_json, rfc3339
-from monitord.reporting.charts.downsample import thinned
+from monitord.reporting.charts.points import thinned
 from monitord.reporting.incidents import incident_fields
 
 if TYPE_CHECKING:

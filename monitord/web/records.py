@@ -14,7 +14,7 @@ from monitord.core.blocks import Plot
 from monitord.core.report.model import KeptWindow, Report
 from monitord.core.subjects.checks_report import CHECK_REPORTS
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
-from monitord.reporting.charts.downsample import thinned
+from monitord.reporting.charts.points import thinned
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
 from monitord.web.context import RenderedPage

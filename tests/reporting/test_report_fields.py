@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from monitord.jsonable import document
-from monitord.reporting.charts.downsample import thinned
+from monitord.reporting.charts.points import thinned
 from monitord.reporting.report_json import report_fields
 
 from .sample_nights import NIGHTS, bad, blind_night, good

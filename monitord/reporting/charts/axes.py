@@ -7,7 +7,7 @@ pixels, so that letters are of one size on a phone and on paper. Colours are cla
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -95,8 +95,7 @@ def percent(value: float) -> str:
 
 def letters(words: str, x: float, y: float, *, kind: str = "", anchor: str = "") -> Markup:
     """Text at a place; near an end of the plot it turns inwards."""
-    turned = anchor or ("start" if x < _EDGE else "end" if x > 100.0 - _EDGE else "middle")
-    return tag("text", words, x=percent(x), y=f"{y:.1f}", text_anchor=turned, class_=kind or None)
+    return tag("text", words, x=percent(x), y=f"{y:.1f}", text_anchor=anchor or anchored(x, _EDGE), class_=kind or None)
 
 
 def shape(x: float, y: float, path: str, kind: str) -> Markup:
@@ -109,13 +108,43 @@ def level(y: float, kind: str) -> Markup:
     return tag("line", x1="0%", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_=kind)
 
 
+def upright(x: float, upper: float, lower: float, kind: str, **more: object) -> Markup:
+    return tag("line", x1=percent(x), x2=percent(x), y1=f"{upper:.1f}", y2=f"{lower:.1f}", class_=kind, **more)
+
+
+def across(start: float, end: float) -> dict[str, str]:
+    """Where a rectangle stands along a plot."""
+    return {"x": percent(start), "width": percent(end - start)}
+
+
+def stretched(width: float, height: float, *content: Markup) -> Markup:
+    """What is drawn in units of its own, as wide as the plot."""
+    return tag(
+        "svg",
+        *content,
+        viewBox=f"0 0 {width:g} {height:g}",
+        preserveAspectRatio="none",
+        width="100%",
+        height=f"{height:g}",
+    )
+
+
+def traced(places: Sequence[str]) -> str:
+    """A path through these; a single one is drawn as a dot: a line of next to no length with round ends."""
+    return f"M{'L'.join(places)}" if len(places) > 1 else f"M{places[0]}h.1"
+
+
+def anchored(x: float, edge: float = 20.0) -> str:
+    """How words over a place are to stand, so that they do not leave the plot."""
+    return "start" if x < edge else "end" if x > 100.0 - edge else "middle"
+
+
 def time_axis(span: TimeSpan, upper: float, lower: float) -> Markup:
     """Faint uprights from `upper` to `lower` at whole hours, and their clock times in UTC under them."""
     parts: list[Markup] = []
     for at in ticks(span):
         x = span.place(at)
-        parts.append(tag("line", x1=percent(x), x2=percent(x), y1=f"{upper:.1f}", y2=f"{lower:.1f}", class_="rule"))
-        parts.append(letters(_tick(at), x, lower + 15, kind="tick"))
+        parts += [upright(x, upper, lower, "rule"), letters(_tick(at), x, lower + 15, kind="tick")]
     return tag("g", joined(*parts), aria_hidden="true")
 
 
@@ -123,13 +152,7 @@ def ticks(span: TimeSpan) -> list[float]:
     """Round moments, few enough to be labelled."""
     step = _step(span.until - span.since)
     first = math.ceil(span.since / step) * step
-    return list(_counted(first, span.until, step))
-
-
-def _counted(first: float, last: float, step: float) -> Iterator[float]:
-    for n in range(_LABELS + 1):
-        if first + n * step <= last:
-            yield first + n * step
+    return [at for n in range(_LABELS + 1) if (at := first + n * step) <= span.until]
 
 
 def _step(seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,8 @@ from monitord.core.subjects.check_rules import said as number
 from monitord.reporting.charts.axes import (
     Scale,
     TimeSpan,
+    across,
+    anchored,
     fill,
     frame,
     letters,
@@ -30,11 +32,13 @@ from monitord.reporting.charts.axes import (
     patterns,
     percent,
     shape,
+    stretched,
     ticks,
     time_axis,
+    traced,
+    upright,
 )
-from monitord.reporting.charts.downsample import Point, thinned
-from monitord.reporting.charts.readout import readout, spoken, unknown
+from monitord.reporting.charts.points import Point, readout, spoken, thinned, unknown
 from monitord.reporting.charts.svg import joined, tag
 
 # A plot shows no more points than this, whatever it is given.
@@ -42,6 +46,7 @@ _POINTS: Final = 360
 _HEIGHT: Final = 150.0
 _UPPER: Final = 26.0
 _LOWER: Final = 126.0
+_HIGH: Final = {"y": _UPPER, "height": _LOWER - _UPPER}
 _MIDDLE: Final = (_UPPER + _LOWER) / 2
 _ROOM: Final = 1.12
 # Width of the drawing inside a line plot, in units of its own; only their ratio to the width counts.
@@ -66,12 +71,7 @@ def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = Tr
     rules = (
         time_axis(span, upper, lower)
         if axis
-        else joined(
-            *(
-                tag("line", x1=percent(x), x2=percent(x), y1=f"{upper}", y2=f"{lower}", class_="rule")
-                for x in map(span.place, ticks(span))
-            )
-        )
+        else joined(*(upright(x, upper, lower, "rule") for x in map(span.place, ticks(span))))
     )
     return frame(
         ident,
@@ -165,30 +165,14 @@ def line_plot(ident: str, name: str, line: PlottedLine, span: TimeSpan, shown: C
     scale = Scale(top, _UPPER, _LOWER)
     runs = list(runs_of(thinned(line.points, _POINTS)))
     is_late = at is not None and span.place(at) > 50.0
-    content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
-    for start, end in blanks_of(line.points, span):
-        where = {"x": percent(span.place(start)), "width": percent(span.place(end) - span.place(start))}
-        content.append(tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "idle"), class_="blank"))
+    content = _ground(ident, line.points, span)
     if limit is not None:
-        content.append(level(scale.place(limit), "limit"))
-        content.append(
-            letters(f"limit {shown(limit)}", 0.0 if is_late else 100.0, scale.place(limit) - 5, kind="limit")
-        )
-    content.append(
-        tag(
-            "svg",
-            tag("path", d="".join(_path(run, span, scale) for run in runs), class_="line"),
-            viewBox=f"0 0 {_UNITS:g} {_HEIGHT:g}",
-            preserveAspectRatio="none",
-            width="100%",
-            height=f"{_HEIGHT:g}",
-        )
-    )
+        content += _limit(f"limit {shown(limit)}", scale.place(limit), is_left=is_late)
+    content.append(_curve(runs, span, scale))
     if peak is not None and at is not None:
         x, y = span.place(at), scale.place(peak)
         content.append(shape(x, y, _DISC, "peak"))
-        anchor = "start" if x < 20 else "end" if x > 80 else "middle"
-        content.append(letters(f"peak {shown(peak)}", x, y - 8, kind="peak", anchor=anchor))
+        content.append(letters(f"peak {shown(peak)}", x, y - 8, kind="peak", anchor=anchored(x)))
     if not runs:
         content.append(letters(f"no {line.what} was measured", 50.0, _MIDDLE + 4, kind="unknown"))
     when = "" if at is None else f" at {dated(at)}"
@@ -210,10 +194,24 @@ def runs_of(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:
         yield run
 
 
-def _path(run: Sequence[tuple[float, float]], span: TimeSpan, scale: Scale) -> str:
-    places = [f"{span.place(at) / 100 * _UNITS:.1f} {scale.place(value):.1f}" for at, value in run]
-    # A single reading is drawn as a dot: a line of next to no length with round ends.
-    return f"M{'L'.join(places)}" if len(places) > 1 else f"M{places[0]}h.1"
+def _ground(ident: str, points: Sequence[Point], span: TimeSpan) -> list[Markup]:
+    """The frame's patterns, the axis and the base; dotted where nothing is known."""
+    content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
+    for start, end in blanks_of(points, span):
+        where = across(span.place(start), span.place(end))
+        content.append(tag("rect", **where, **_HIGH, fill=fill(ident, "idle"), class_="blank"))
+    return content
+
+
+def _limit(words: str, y: float, *, is_left: bool = False) -> list[Markup]:
+    return [level(y, "limit"), letters(words, 0.0 if is_left else 100.0, y - 5, kind="limit")]
+
+
+def _curve(runs: Iterable[Sequence[tuple[float, float]]], span: TimeSpan, scale: Scale) -> Markup:
+    paths = (
+        traced([f"{span.place(at) / 100 * _UNITS:.1f} {scale.place(value):.1f}" for at, value in run]) for run in runs
+    )
+    return stretched(_UNITS, _HEIGHT, tag("path", d="".join(paths), class_="line"))
 
 
 def blanks_of(points: Sequence[Point], span: TimeSpan) -> Iterator[tuple[float, float]]:
@@ -240,23 +238,10 @@ def value_plot(ident: str, check: CheckReport, span: TimeSpan) -> Markup:
     top = (max([*known, *levels, 0.0]) - base or 1.0) * _ROOM
     scale = Scale(top, _UPPER, _LOWER)
     points = [(at, None if value is None else value - base) for at, value in check.values]
-    content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
-    for start, end in blanks_of(points, span):
-        where = {"x": percent(span.place(start)), "width": percent(span.place(end) - span.place(start))}
-        content.append(tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "idle"), class_="blank"))
+    content = _ground(ident, points, span)
     for at in dict.fromkeys(levels):
-        y = scale.place(at - base)
-        content += [level(y, "limit"), letters(f"limit {number(at, check.unit)}", 100.0, y - 5, kind="limit")]
-    content.append(
-        tag(
-            "svg",
-            tag("path", d="".join(_path(run, span, scale) for run in runs_of(thinned(points, _POINTS))), class_="line"),
-            viewBox=f"0 0 {_UNITS:g} {_HEIGHT:g}",
-            preserveAspectRatio="none",
-            width="100%",
-            height=f"{_HEIGHT:g}",
-        )
-    )
+        content += _limit(f"limit {number(at, check.unit)}", scale.place(at - base))
+    content.append(_curve(runs_of(thinned(points, _POINTS)), span, scale))
     if not known:
         content.append(letters("no number was measured", 50.0, _MIDDLE + 4, kind="unknown"))
         return frame(ident, f"{check.name}: its number", "No number is known.", _HEIGHT, *content)
@@ -272,7 +257,6 @@ def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
     rates = [hour.per_hour for hour in table.hours]
     known = [rate for rate in rates if rate is not None]
     scale = Scale(max(float(table.limit), *known, 1.0) * _ROOM, _UPPER, _LOWER)
-    limit = scale.place(table.limit)
     content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER)]
     most: tuple[float, float] | None = None
     for hour, rate in zip(table.hours, rates, strict=True):
@@ -281,8 +265,7 @@ def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
         where = {"x": percent(start + gap), "width": percent(max(0.1, end - start - 2 * gap))}
         middle = (start + end) / 2
         if rate is None:
-            full = {"y": _UPPER, "height": _LOWER - _UPPER, "fill": fill(ident, "unknown")}
-            content.append(tag("rect", **where, **full, class_="blank"))
+            content.append(tag("rect", **where, **_HIGH, fill=fill(ident, "unknown"), class_="blank"))
             if known:
                 content.append(letters("?", middle, _MIDDLE + 5, kind="unknown", anchor="middle"))
             continue
@@ -292,12 +275,14 @@ def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
         content.append(tag("rect", **where, y=f"{y:.1f}", height=f"{_LOWER - y:.1f}", **shown))
         if most is None or rate > most[1]:
             most = (middle, rate)
-    content += [level(_LOWER, "base"), level(limit, "limit")]
     is_late = most is not None and most[0] > 50.0
-    content.append(letters(f"limit {humanize.count(table.limit)}", 0.0 if is_late else 100.0, limit - 5, kind="limit"))
+    content += [
+        level(_LOWER, "base"),
+        *_limit(f"limit {humanize.count(table.limit)}", scale.place(table.limit), is_left=is_late),
+    ]
     if most is not None:
-        anchor = "start" if most[0] < 15 else "end" if most[0] > 85 else "middle"
-        content.append(letters(humanize.count(most[1]), most[0], scale.place(most[1]) - 5, kind="peak", anchor=anchor))
+        words, anchor = humanize.count(most[1]), anchored(most[0], 15.0)
+        content.append(letters(words, most[0], scale.place(most[1]) - 5, kind="peak", anchor=anchor))
     else:
         content.append(letters("no growth was measured", 50.0, _MIDDLE + 4, kind="unknown"))
     description = (
@@ -317,17 +302,16 @@ def seal_plot(ident: str, group: GroupReport) -> Markup:
     """
     delays = [seal.delay for seal in group.seals if seal.delay is not None]
     scale = Scale(max(group.grace, *delays, 1.0) * _ROOM, _UPPER, _LOWER)
-    grace = scale.place(group.grace)
     slots = TimeSpan(0.0, float(max(1, len(group.seals))))
     content: list[Markup] = [patterns(ident)]
     content += _labels(group.seals, slots)
     content += [_absent(ident, seal, slots, n) for n, seal in enumerate(group.seals) if seal.delay is None]
-    content += [level(_LOWER, "base"), level(grace, "limit")]
     latest = max((seal.delay or 0.0, n) for n, seal in enumerate(group.seals))[1] if delays else 0
     is_late = slots.place(latest + 0.5) > 50.0
-    content.append(
-        letters(f"grace {humanize.duration(group.grace)}", 0.0 if is_late else 100.0, grace - 5, kind="limit")
-    )
+    content += [
+        level(_LOWER, "base"),
+        *_limit(f"grace {humanize.duration(group.grace)}", scale.place(group.grace), is_left=is_late),
+    ]
     content += [
         _seal(slots.place(n + 0.5), scale.place(seal.delay), seal)
         for n, seal in enumerate(group.seals)
@@ -335,8 +319,8 @@ def seal_plot(ident: str, group: GroupReport) -> Markup:
     ]
     if delays:
         x, slowest = slots.place(latest + 0.5), max(delays)
-        anchor = "start" if x < 20 else "end" if x > 80 else "middle"
-        content.append(letters(humanize.duration(slowest), x, scale.place(slowest) - 10, kind="peak", anchor=anchor))
+        words = humanize.duration(slowest)
+        content.append(letters(words, x, scale.place(slowest) - 10, kind="peak", anchor=anchored(x)))
     else:
         content.append(letters("no delay is known", 50.0, _UPPER - 10, kind="unknown"))
     told = [f"{dated(seal.label)} {seal_state(seal)} {said(humanize.duration, seal.delay, '')}" for seal in group.seals]
@@ -351,7 +335,7 @@ def _labels(seals: Sequence[SealReport], slots: TimeSpan) -> Iterator[Markup]:
         if n % every == 0 and n + every / 3 <= len(seals):
             x = slots.place(n + 0.5)
             text = dated(seal.label).partition(", ")[2].removesuffix(" UTC")
-            yield tag("line", x1=percent(x), x2=percent(x), y1=_UPPER, y2=_LOWER, class_="rule", aria_hidden="true")
+            yield upright(x, _UPPER, _LOWER, "rule", aria_hidden="true")
             yield letters(text, x, _LOWER + 15, kind="tick", anchor="middle")
 
 
@@ -361,7 +345,7 @@ def _absent(ident: str, seal: SealReport, slots: TimeSpan, n: int) -> Markup:
         return letters("…", x, _LOWER - 4, kind="tick", anchor="middle")
     if seal.state == "nothing":
         return letters("–", x, _LOWER - 4, kind="tick", anchor="middle")
-    where = {"x": percent(start), "width": percent(end - start), "y": _UPPER, "height": _LOWER - _UPPER}
+    where = {**across(start, end), **_HIGH}
     if seal.state == "missed":
         gap = tag("rect", **where, fill=fill(ident, "wrong"), class_="gap")
         return joined(gap, shape(x, _MIDDLE, _PLATE, "plate"), shape(x, _MIDDLE, _CROSS, "cross"))
@@ -370,7 +354,7 @@ def _absent(ident: str, seal: SealReport, slots: TimeSpan, n: int) -> Markup:
 
 
 def _seal(x: float, y: float, seal: SealReport) -> Markup:
-    stem = tag("line", x1=percent(x), x2=percent(x), y1=f"{y:.1f}", y2=_LOWER, class_="stem")
+    stem = upright(x, y, _LOWER, "stem")
     late = seal.state == "late"
     mark = shape(x, y, _UP if late else _DISC, "late" if late else "disc")
     return joined(stem, shape(x, y, _RING, "unusual") if seal.unusual else None, mark)

@@ -12,10 +12,9 @@ from monitord.core.blocks import Meter
 from monitord.core.humanize import NOTHING, UNKNOWN
 from monitord.core.report.model import CheckReport, ServiceReport
 from monitord.core.subjects.check_rules import said
-from monitord.reporting.charts.axes import Scale, TimeSpan, percent
-from monitord.reporting.charts.downsample import Point, thinned
+from monitord.reporting.charts.axes import Scale, TimeSpan, across, percent, stretched, traced
 from monitord.reporting.charts.plots import blanks_of, runs_of, stretch_words
-from monitord.reporting.charts.readout import readout, spoken, unknown
+from monitord.reporting.charts.points import Point, readout, spoken, thinned, unknown
 from monitord.reporting.charts.svg import joined, tag, text
 
 _SPARK_WIDTH: Final = 120.0
@@ -36,10 +35,7 @@ def spark(service: ServiceReport, span: TimeSpan) -> Markup:
     for part in service.stretches:
         start, end = span.place(part.start), span.place(part.end)
         if part.state in ("wrong", "unknown"):
-            width = max(0.8, end - start)
-            parts.append(
-                tag("rect", x=percent(start), width=percent(width), y=0, height=_SPARK_HEIGHT, class_=part.state)
-            )
+            parts.append(_stretch(start, end, part.state))
     line = _line(service.memory, span, scale)
     marks = [
         tag("rect", x=percent(span.place(part.start)), y=_LOW - 5, width=2, height=7, class_="restarted")
@@ -64,13 +60,14 @@ def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
     points = [(at, None if value is None else value - base) for at, value in check.values]
     scale = Scale(max(max(known) - base, 1e-9) * _ROOM, 2.0, _LOW)
     blanks = [(span.place(start), span.place(end)) for start, end in blanks_of(points, span)]
-    parts = [
-        tag("rect", x=percent(start), width=percent(max(0.8, end - start)), y=0, height=_SPARK_HEIGHT, class_="unknown")
-        for start, end in blanks
-    ]
+    parts = [_stretch(start, end, "unknown") for start, end in blanks]
     words = f"{said(min(known), check.unit)} to {said(max(known), check.unit)}"
     told = readout(spoken(check.values, lambda value: said(value, check.unit), unknown), span.since, span.until)
     return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale), values=told)
+
+
+def _stretch(start: float, end: float, kind: str) -> Markup:
+    return tag("rect", **across(start, max(start + 0.8, end)), y=0, height=_SPARK_HEIGHT, class_=kind)
 
 
 def _whole(words: str, *parts: Markup, values: Mapping[str, object]) -> Markup:
@@ -90,16 +87,9 @@ def _line(points: Sequence[Point], span: TimeSpan, scale: Scale) -> Markup:
     area = "".join(
         f"M{first} {_LOW}L{'L'.join(run)}L{last} {_LOW}Z" for run, (first, last) in zip(runs, ends, strict=True)
     )
-    path = "".join(f"M{'L'.join(run)}" if len(run) > 1 else f"M{run[0]}h.1" for run in runs)
-    return tag(
-        "svg",
-        tag("path", d=area, class_="area"),
-        tag("path", d=path, class_="line"),
-        viewBox=f"0 0 {_SPARK_WIDTH:g} {_SPARK_HEIGHT:g}",
-        preserveAspectRatio="none",
-        width="100%",
-        height=f"{_SPARK_HEIGHT:g}",
-    )
+    path = "".join(map(traced, runs))
+    lines = (tag("path", d=area, class_="area"), tag("path", d=path, class_="line"))
+    return stretched(_SPARK_WIDTH, _SPARK_HEIGHT, *lines)
 
 
 def _without_repeats(places: Sequence[tuple[str, str]]) -> list[str]:

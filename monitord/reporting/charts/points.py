@@ -1,17 +1,35 @@
-"""What a plot says at each point, in words: the page's script shows it under the pointer and to the keyboard."""
+"""A long series as few points as a plot can show, and what a plot says at each point in words.
+
+The page's script shows the words under the pointer and to the keyboard.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from monitord.core.humanize import UNKNOWN
-from monitord.reporting.charts.downsample import Point
 
-# More points than these are taken together, each group from its least to its most.
+# More points than these are said together, each group from its least to its most.
 _GROUPS: Final = 60
 
+Point = tuple[float, float | None]
 Said = tuple[float, str]
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """At most about `most` points: of each run of neighbours the first gap, the lowest and the highest, in order."""
+    if len(points) <= most:
+        return list(points)
+    per = -(-len(points) * 3 // most)
+    return [point for start in range(0, len(points), per) for point in _kept(points[start : start + per])]
+
+
+def _kept(run: Sequence[Point]) -> Iterator[Point]:
+    known = [(value, at) for at, value in run if value is not None]
+    kept: set[Point] = {(at, value) for value, at in (min(known), max(known))} if known else set()
+    gap = next((point for point in run if point[1] is None), None)
+    yield from sorted(kept | {gap} if gap else kept, key=lambda point: point[0])
 
 
 def spoken(points: Sequence[Point], say: Callable[[float], str], otherwise: Callable[[float], str]) -> list[Said]:
