@@ -274,7 +274,7 @@ from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.text import report_text
+from monitord.reporting.report import report_text
 from monitord.jsonable import document
 from monitord.web import openapi
 from tests.nights.files import load as night

@@ -86,6 +86,6 @@ def rendered(report: Report, style: str, *, is_terminal: bool) -> str:
 
             return report_markdown(report)
         case _:
-            from monitord.reporting.text import report_text
+            from monitord.reporting.report import report_text
 
             return report_text(report, terminal(is_terminal, os.environ))

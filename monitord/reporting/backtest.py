@@ -39,20 +39,11 @@ def fields(found: Backtest, changes: Changes) -> dict[str, object]:
 
 
 def _alert(alert: Fired, until: datetime) -> dict[str, object]:
+    moments = ("alert_id", "rule", "subject", "severity", "since", "fired_at", "resolved_at")
     return {
-        "alert_id": alert.alert_id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "severity": alert.severity,
-        "since": alert.since,
-        "fired_at": alert.fired_at,
-        "resolved_at": alert.resolved_at,
+        **{name: getattr(alert, name) for name in moments},
         "duration_seconds": round(alert.seconds(until), 3),
-        "reason": alert.reason,
-        "value": alert.value,
-        "limit": alert.limit,
-        "unit": alert.unit,
-        "summary": alert.summary,
+        **{name: getattr(alert, name) for name in ("reason", "value", "limit", "unit", "summary")},
         # How it was counted is shown below: the rule did not know which count it went without.
         "evidence": {name: value for name, value in alert.evidence.items() if name != "counted"},
         "counted": alert.counted,
@@ -62,13 +53,8 @@ def _alert(alert: Fired, until: datetime) -> dict[str, object]:
 
 def _pair(pair: Pair) -> dict[str, object]:
     return {
-        "rule": pair.found.rule,
-        "subject": pair.found.subject,
-        "fired_at": pair.found.fired_at,
-        "resolved_at": pair.found.resolved_at,
-        "recorded_alert_id": pair.recorded.alert_id,
-        "recorded_fired_at": pair.recorded.fired_at,
-        "recorded_resolved_at": pair.recorded.resolved_at,
+        **{name: getattr(pair.found, name) for name in ("rule", "subject", "fired_at", "resolved_at")},
+        **{f"recorded_{name}": getattr(pair.recorded, name) for name in ("alert_id", "fired_at", "resolved_at")},
         "later_seconds": pair.later_seconds,
     }
 
@@ -143,4 +129,4 @@ def _closing(found: Backtest, tried: str) -> str:
 
 def _at(moment: datetime, *, seconds: bool) -> str:
     moment = moment.astimezone(UTC)
-    return f"{moment:%b} {moment.day} {moment:%H:%M:%S}" if seconds else f"{moment:%b} {moment.day} {moment:%H:%M}"
+    return f"{moment:%b} {moment.day} {moment:{'%H:%M:%S' if seconds else '%H:%M'}}"

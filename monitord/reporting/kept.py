@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -120,10 +120,10 @@ def _cells(family: RollupFamily, row: Rollup | None) -> tuple[str, ...]:
         return (NOTHING,) * len(_titles(family))
     match family.kind:
         case "state":
-            return said(percent, uptime(row)), humanize.duration(row.down), humanize.duration(row.blind)
+            return figure(family, row), humanize.duration(row.down), humanize.duration(row.blind)
         case "level":
             return tuple(said(family.say, value) for value in (row.least, row.mean, row.most))
-    return (said(family.say, None if row.gained is None else max(0.0, row.gained)),)
+    return (figure(family, row),)
 
 
 def figure(family: RollupFamily, row: Rollup | None) -> str:
@@ -145,25 +145,27 @@ def hourly(family: RollupFamily, row: Rollup | None) -> str:
     return f"{family.say(max(0.0, row.gained) / max(1, row.hours))} an hour"
 
 
+def _beside(
+    title: str,
+    named: Mapping[str, RollupFamily],
+    window: KeptWindow,
+    others: Iterable[KeptWindow | None],
+    say: Callable[[RollupFamily, Rollup | None], str],
+) -> Iterator[tuple[None, tuple[str, ...]]]:
+    """A row for each roll-up of these families: what it is in the window, and in others."""
+    for series, family in named.items():
+        for row in window.totals:
+            if row.series == series:
+                found = (row, *(None if other is None else other.of(series, row.member) for other in others))
+                yield None, (row.member or title, family.title, *(say(family, one) for one in found))
+
+
 def _compared(window: KeptWindow, others: tuple[KeptWindow, ...]) -> Iterator[Block]:
     spans = "; ".join(f"{other.name}: {dated(other.since)} to {dated(other.until)}" for other in others)
     yield Paragraph(f"The same whole hours, {spans}. Of a level its mean, of a state its uptime.")
     for title, member, named in _tables(window.totals):
-        rows = tuple(
-            (
-                None,
-                (
-                    row.member or title,
-                    family.title,
-                    figure(family, row),
-                    *(figure(family, other.of(series, row.member)) for other in others),
-                ),
-            )
-            for series, family in named.items()
-            for row in window.totals
-            if row.series == series
-        )
         header = (member, "What", "To date", *(other.name.capitalize() for other in others))
+        rows = tuple(_beside(title, named, window, others, figure))
         yield Grid(title, header, rows, frozenset(range(2, len(header))), (0, 1))
 
 
@@ -171,22 +173,8 @@ def _then_and_now(go: KeptWindow, now: KeptWindow | None) -> Iterator[Block]:
     last = f"now: the hour from {dated(now.since)}" if now is not None else "now: no whole hour of late is kept"
     yield Paragraph(f"The last GO before: {dated(go.since)} to {dated(go.until)}; {last}.")
     for title, member, named in _tables(go.totals):
-        rows = tuple(
-            (
-                None,
-                (
-                    row.member or title,
-                    family.title,
-                    hourly(family, row),
-                    UNKNOWN if now is None else hourly(family, now.of(series, row.member)),
-                ),
-            )
-            for series, family in named.items()
-            if family.kind != "state"
-            for row in go.totals
-            if row.series == series
-        )
-        if rows:
+        levels = {series: family for series, family in named.items() if family.kind != "state"}
+        if rows := tuple(_beside(title, levels, go, (now,), hourly)):
             yield Grid(title, (member, "What", "Then", "Now"), rows, frozenset({2, 3}), (0, 1))
 
 

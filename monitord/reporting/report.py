@@ -1,4 +1,4 @@
-"""The outline of a report, and its sections on monitoring itself: blind spells, baseline."""
+"""The outline of a report, its sections on monitoring itself (blind spells, baseline), and it all for a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from monitord.core.blocks import Bullets, FactTable, Paragraph, Section, Style, without_plots
 from monitord.core.report.model import Report
-from monitord.core.report.wording import MOST, WHY_BLIND, dated, sentence, span
+from monitord.core.report.wording import MOST, WHY_BLIND, blindness, dated, length, sentence, span, style_of
 from monitord.core.status import read_status
 from monitord.core.subjects.registry import registered
 from monitord.reporting import kept
 from monitord.reporting.blocks import criteria, incidents, preparation, still_open
 from monitord.reporting.sections import StatusView, subject_sections
+from monitord.reporting.terminal import Terminal, section_lines
 
 
 def sections(report: Report) -> tuple[Section, ...]:
@@ -59,3 +60,14 @@ def baseline(report: Report) -> Section:
         for part in subject_sections(view)
     )
     return Section("baseline", title, (Paragraph(f"As recorded {when}."), facts), parts)
+
+
+def report_text(report: Report, screen: Terminal) -> str:
+    style = style_of(report)
+    lines = [
+        screen.paint(line, style) for line in screen.wrapped(f"{report.headline}: {sentence(report.sentence)}", "")
+    ]
+    lines += screen.wrapped(f"{length(report)}. {blindness(report)}", indent="")
+    for section in sections(report):
+        lines += ["", *section_lines(section, screen)]
+    return "\n".join(lines) + "\n"

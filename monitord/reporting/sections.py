@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from monitord.core.blocks import Block, FactTable, Paragraph, Section
 from monitord.core.history.model import History
@@ -69,15 +68,20 @@ def _blocks(subject: Subject, view: StatusView, marks: Marks) -> Iterator[Block]
         yield Paragraph(sentence(f"Unknown{why}: {probe.error or 'it could not be measured'}"), "unknown")
         if subject.package and any(report.sections[section.name] is None for section in subject.status):
             return  # its status could not be made, or read
-    severity = partial(_severity, marks, subject.name)
     context = SectionContext(
-        report, view.orders, view.now, severity, view.history, tuple(_probes(report)), view.monitor
+        report,
+        view.orders,
+        view.now,
+        lambda name: marks.get((subject.name, name)),
+        view.history,
+        tuple(_probes(report)),
+        view.monitor,
     )
     for block in subject.section(context):
         if probe is None or probe.status == "ok" or not (_is_blank(block) or _is_said(block, probe)):
             yield block
-    if probe is not None:
-        yield from _unmeasured(probe)
+    for trouble in probe.unmeasured.values() if probe is not None else ():
+        yield Paragraph(sentence(f"Unknown: {trouble.error}"), "unknown")
 
 
 def _is_blank(block: Block) -> bool:
@@ -97,12 +101,3 @@ def _probes(report: FleetStatus) -> Iterator[tuple[str, ProbeStatus]]:
         if probe is None or is_behind_server(subject, report) or (probe.status == "off" and not subject.hint):
             continue
         yield subject.readings, probe
-
-
-def _unmeasured(probe: ProbeStatus) -> Iterator[Block]:
-    for trouble in probe.unmeasured.values():
-        yield Paragraph(sentence(f"Unknown: {trouble.error}"), "unknown")
-
-
-def _severity(marks: Marks, probe: str, name: str) -> Severity | None:
-    return marks.get((probe, name))

@@ -141,7 +141,7 @@ class DaemonBackend:
         alerts = () if self._seen is None else self._seen.decision.state.alerts.values()
         return any(alert.probe == CHECKS and alert.subject == job for alert in alerts)
 
-    async def night(self, back: timedelta) -> Report:
+    async def recorded(self, back: timedelta) -> Report:
         return await self.aside(lambda: _night(self.settings.state_dir, self._orders(), back))
 
     async def report(self, back: timedelta) -> Report:

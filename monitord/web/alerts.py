@@ -12,7 +12,7 @@ from monitord.core import humanize
 from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.incidents import Incident
-from monitord.core.model import Alert, Severity
+from monitord.core.model import Alert
 from monitord.core.report.model import Report
 from monitord.core.report.wording import evidence, sentence
 from monitord.reporting.blocks import incidents as incidents_section
@@ -37,45 +37,26 @@ _STATES: Final = {
 class AlertCard:
     """An alert shown in full. `silencing`: where the form to silence it is."""
 
-    id: str
-    severity: Severity
-    name: str
-    summary: str
-    since: datetime
+    alert: Alert
     evidence: str
-    flaps: int
-    recommendation: str
     annotations: tuple[tuple[str, str], ...]
-    acked_at: datetime | None
     silencing: str
 
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    severity: Severity
-    name: str
-    summary: str
-    why: str
-    since: datetime
+    """An alert in a line, and why it is no more than that."""
+
+    alert: Alert
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FiringAlerts:
-    number: int
+    """The worst shown in full, the rest in a line each."""
+
     cards: tuple[AlertCard, ...]
     rest: tuple[AlertLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentRow:
-    """An incident in a row. `anchor`: where on the page of alerts it stands."""
-
-    severity: Severity
-    name: str
-    anchor: str
-    first_sign: datetime
-    ended_at: datetime | None
-    lasted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +64,9 @@ class RecentIncidents:
     """The latest of `total` incidents; `trouble`: why they are not known. `as_of`: when they were read, if not now."""
 
     is_read: bool
-    trouble: str
-    rows: tuple[IncidentRow, ...]
-    total: int
+    trouble: str = ""
+    rows: tuple[Incident, ...] = ()
+    total: int = 0
     as_of: datetime | None = None
 
 
@@ -114,34 +95,20 @@ class AlertPage:
 def firing(view: PageContext) -> FiringAlerts:
     found = view.alerts("firing")
     return FiringAlerts(
-        len(found),
-        tuple(_card(alert, view) for alert in found[:_MOST_CARDS]),
-        tuple(_line(alert) for alert in found[_MOST_CARDS:]),
+        tuple(_card(alert, view) for alert in found[:_MOST_CARDS]), tuple(map(AlertLine, found[_MOST_CARDS:]))
     )
 
 
 def _card(alert: Alert, view: PageContext) -> AlertCard:
-    finding = alert.finding
     return AlertCard(
-        id=alert.id,
-        severity=alert.severity,
-        name=_name(alert),
-        summary=sentence(finding.summary),
-        since=alert.since,
-        evidence="; ".join(f"{name}: {value}" for name, value in evidence(finding, view)),
-        flaps=alert.flaps,
-        recommendation=sentence(finding.recommendation) if finding.recommendation else "",
-        annotations=annotations_of(finding),
-        acked_at=alert.acked_at,
-        silencing=f"/silences?{urlencode({'subject': alert.subject, 'rule': alert.rule})}",
+        alert,
+        "; ".join(f"{name}: {value}" for name, value in evidence(alert.finding, view)),
+        annotations_of(alert.finding),
+        f"/silences?{urlencode({'subject': alert.subject, 'rule': alert.rule})}",
     )
 
 
-def _line(alert: Alert, why: str = "") -> AlertLine:
-    return AlertLine(alert.severity, _name(alert), sentence(alert.finding.summary), why, alert.since)
-
-
-def _name(alert: Alert) -> str:
+def named(alert: Alert) -> str:
     return f"{alert.rule}: {alert.subject}"
 
 
@@ -151,17 +118,17 @@ def waiting(view: PageContext) -> tuple[AlertLine, ...]:
     items: list[AlertLine] = []
     for alert in view.alerts("suppressed"):
         cause = firing_now.get(alert.incident_id)
-        items.append(_line(alert, f"explained by {_name(cause)}" if cause else "explained by what is over"))
-    return (*items, *(_line(alert, "not confirmed yet") for alert in view.alerts("pending")))
+        items.append(AlertLine(alert, f"explained by {named(cause)}" if cause else "explained by what is over"))
+    return (*items, *(AlertLine(alert, "not confirmed yet") for alert in view.alerts("pending")))
 
 
 def recent(view: PageContext) -> RecentIncidents:
     kept = view.incidents
     if kept is None:
-        return RecentIncidents(False, "", (), 0)
+        return RecentIncidents(is_read=False)
     if kept.value is None:
-        return RecentIncidents(False, sentence(f"Unknown: {kept.trouble}"), (), 0)
-    rows = tuple(incident_row(one, view) for one in newest(kept.value)[:_MOST_INCIDENTS])
+        return RecentIncidents(is_read=False, trouble=sentence(f"Unknown: {kept.trouble}"))
+    rows = tuple(newest(kept.value)[:_MOST_INCIDENTS])
     is_old = view.now - kept.at > _JUST_NOW
     return RecentIncidents(True, "", rows, len(kept.value), kept.at if is_old else None)
 
@@ -169,15 +136,6 @@ def recent(view: PageContext) -> RecentIncidents:
 def newest(found: Iterable[Incident]) -> list[Incident]:
     """The open ones first, then the latest."""
     return sorted(found, key=lambda one: (one.ended_at is not None, -one.first_sign.timestamp()))
-
-
-def incident_row(one: Incident, view: PageContext) -> IncidentRow:
-    lasted = humanize.duration(round(one.duration_seconds(view.now)))
-    return IncidentRow(one.severity, _name(one.cause), _anchor(one), one.first_sign, one.ended_at, lasted)
-
-
-def _anchor(found: Incident) -> str:
-    return f"i-{found.id}"
 
 
 def alerts_page(view: PageContext, back: timedelta) -> AlertsPage:
@@ -208,11 +166,11 @@ def alert_page(alert_id: str, view: PageContext) -> AlertPage | None:
     if living is not None and living.acked_at is not None:
         state = f"{state} It was acknowledged at {humanize.moment(living.acked_at.timestamp(), view.until)}."
     drawn = _drawn((own,), timedelta(0), view) if own is not None else None
-    return AlertPage(alert_id, _name(known), state, may_ack, drawn, sentence(known.finding.summary))
+    return AlertPage(alert_id, named(known), state, may_ack, drawn, sentence(known.finding.summary))
 
 
 def _drawn(found: Sequence[Incident], back: timedelta, view: PageContext) -> IllustratedSection:
-    told = Report(
+    report = Report(
         since=view.until - back.total_seconds(), until=view.until, verdict="UNKNOWN", sentence="", blind_minutes=0.0,
         criteria=(), incidents=tuple(found), blind=(),
         escalations={
@@ -221,4 +179,4 @@ def _drawn(found: Sequence[Incident], back: timedelta, view: PageContext) -> Ill
             if one.severity == "critical"
         },
     )  # fmt: skip
-    return illustrated(incidents_section(told), anchors=[_anchor(one) for one in found])
+    return illustrated(incidents_section(report), anchors=[f"i-{one.id}" for one in found])

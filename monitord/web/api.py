@@ -92,10 +92,9 @@ class Api:
 
     async def report(self, request: Request) -> Response:
         back = params.back(request.query_params.get("since"), timedelta(hours=12))
-        night = await _had(self._records.report(back, PATIENCE_SECONDS))
-        return Response(
-            await self._records.source.aside(lambda: document(report_fields(night))), media_type="application/json"
-        )
+        found = await _had(self._records.report(back, PATIENCE_SECONDS))
+        body = await self._records.source.aside(lambda: document(report_fields(found)))
+        return Response(body, media_type="application/json")
 
     async def alerts(self, request: Request) -> Response:
         back = params.back(request.query_params.get("since"), timedelta(hours=48))

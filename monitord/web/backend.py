@@ -102,7 +102,7 @@ class WebBackend(Protocol):
     async def report_job(self, job: str, report: Literal["start", "success", "failure"], code: int | None) -> bool:
         """Keep what a job reports now, on the disk before this returns. False where no such check waits for it."""
 
-    async def night(self, back: timedelta) -> Report:
+    async def recorded(self, back: timedelta) -> Report:
         """What is recorded of the time since, or of as much of it as there is. Asks no server."""
 
     async def report(self, back: timedelta) -> Report:

@@ -20,20 +20,20 @@ from monitord.reporting.sections import confirmed
 from monitord.reporting.status import stale_after
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
-from monitord.web.params import NIGHT, RANGES
+from monitord.web.params import DEFAULT_SPAN, RANGES
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
     """A report and what draws its plots; the small ones were drawn beside the loop."""
 
-    night: Report
+    report: Report
     plot: Callable[[Plot], Markup | None]
 
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """Everything one page shows. `night`, `incidents` and `day` are None where they are still being read.
+    """Everything one page shows. `recorded`, `incidents` and `day` are None where they are still being read.
 
     `span` is the time range of the plots, `day` what is kept of the last 24 h.
     `acts`: whoever asks has shown the token; `has_token`: there is one to show.
@@ -43,10 +43,10 @@ class PageContext:
     seen: PublishedCycle
     settings: Settings
     silences: tuple[Silence, ...] = ()
-    night: CacheEntry[RenderedPage] | None = None
+    recorded: CacheEntry[RenderedPage] | None = None
     incidents: CacheEntry[tuple[Incident, ...]] | None = None
     day: CacheEntry[KeptWindow] | None = None
-    span: timedelta = NIGHT
+    span: timedelta = DEFAULT_SPAN
     acts: bool = False
     has_token: bool = False
 
@@ -78,13 +78,13 @@ class PageContext:
         return confirmed(self.seen.report).get((subject.name, member))
 
 
-def member_address(member: Member, span: timedelta = NIGHT) -> str:
+def member_address(member: Member, span: timedelta = DEFAULT_SPAN) -> str:
     """Of the same time range."""
     return f"/{member.page}/{quote(member.name, safe='')}" + asked(span)
 
 
 def asked(span: timedelta) -> str:
-    return "" if span == NIGHT else f"?since={round(span.total_seconds() / 3600)}h"
+    return "" if span == DEFAULT_SPAN else f"?since={round(span.total_seconds() / 3600)}h"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,9 +98,9 @@ class Forms:
         return answer
 
     def _login_page(self, to: str, mistake: str, status: int = 200) -> Response:
-        page = silences.LoginPage(to, mistake, self._auth.has_token)
         # Nobody has shown the token yet: not even whose page it is.
-        return HTMLResponse(rendered("login.html", Frame("Log in"), page=page), status)
+        page = rendered("login.html", Frame("Log in"), to=to, mistake=mistake, has_token=self._auth.has_token)
+        return HTMLResponse(page, status)
 
     def _elsewhere(self, request: Request, to: str) -> Response | None:
         """None for who may act; else the way to where the token is shown."""

@@ -73,7 +73,7 @@ class OverviewPage:
     """The whole of it. `wide` panels stand one under the other, `narrow` ones in two columns.
 
     `worst` names the worst alert that fires ("": none does), `more` is how many others do. `plots_at`: as of when the
-    plots are; None where `night_note` says why there are none. `day` says of what time the uptimes are ("": unknown).
+    plots are; None where `plots_note` says why there are none. `day` says of what time the uptimes are ("": unknown).
     """
 
     done: str
@@ -84,7 +84,7 @@ class OverviewPage:
     sentence: str
     seen_at: datetime
     plots_at: float | None
-    night_note: str
+    plots_note: str
     day: str
     has_token: bool
     fleet: tuple[DrawnGroup, ...]
@@ -105,7 +105,7 @@ class OverviewPage:
 
 
 def overview(view: PageContext, done: str = "") -> OverviewPage:
-    night, kept = value_of(view.night), value_of(view.day)
+    recorded, kept = value_of(view.recorded), value_of(view.day)
     found = list(subject_sections(_shown(view)))
     groups = tile_groups(found, kept)
     tiled = {group.subject for group in groups}
@@ -119,8 +119,8 @@ def overview(view: PageContext, done: str = "") -> OverviewPage:
         more=max(0, len(firing) - 1),
         sentence=_sentence(view),
         seen_at=view.seen.at,
-        plots_at=None if night is None else night.night.until,
-        night_note=_night_note(view),
+        plots_at=None if recorded is None else recorded.report.until,
+        plots_note=_plots_note(view),
         day=span_words(kept),
         has_token=view.has_token,
         fleet=tuple(_drawn_group(group, view) for group in groups),
@@ -135,10 +135,10 @@ def overview(view: PageContext, done: str = "") -> OverviewPage:
 
 
 def _drawn_group(group: TileGroup, view: PageContext) -> DrawnGroup:
-    night = value_of(view.night)
+    recorded = value_of(view.recorded)
 
     def drawn(tile: Tile) -> DrawnTile:
-        plot = None if night is None or tile.plot is None else night.plot(tile.plot)
+        plot = None if recorded is None or tile.plot is None else recorded.plot(tile.plot)
         address = member_address(tile.name, view.span) if isinstance(tile.name, Member) else f"#p-{group.subject}"
         said = " · ".join(word for word in tile.words if word != tile.style)
         return DrawnTile(tile, said, address, None if plot == NOTHING else plot)
@@ -159,9 +159,9 @@ def _shown(view: PageContext) -> StatusView:
 
 def _panel(section: Section, view: PageContext, tiled: bool) -> Panel:
     """A section; what its members' tiles draw is not drawn again."""
-    night = value_of(view.night)
+    recorded = value_of(view.recorded)
     address = partial(member_address, span=view.span)
-    pictures = Pictures(_no_plots if night is None else night.plot, _span_words(view, night), address)
+    pictures = Pictures(_no_plots if recorded is None else recorded.plot, _span_words(view, recorded), address)
     blocks = tuple(without_plots(section.blocks)) if tiled else section.blocks
     long = any(isinstance(block, Grid) and len(block.rows) > _LONG for block in blocks)
     title = f"{section.title} in detail" if tiled else section.title
@@ -188,10 +188,10 @@ def _no_plots(plot: Plot) -> None:
     """What is recorded is still being read, or cannot be."""
 
 
-def _span_words(view: PageContext, night: RenderedPage | None) -> str:
-    if night is None:
+def _span_words(view: PageContext, recorded: RenderedPage | None) -> str:
+    if recorded is None:
         return f"Last {view.span_words}"
-    return f"Last {humanize.duration(round((night.night.until - night.night.since) / 60) * 60)}"
+    return f"Last {humanize.duration(round((recorded.report.until - recorded.report.since) / 60) * 60)}"
 
 
 def _is_wide(section: Section) -> bool:
@@ -211,8 +211,8 @@ def _sentence(view: PageContext) -> str:
     return told if firing else told[:1].upper() + told[1:]  # what fires may begin with a name
 
 
-def _night_note(view: PageContext) -> str:
-    kept = view.night
+def _plots_note(view: PageContext) -> str:
+    kept = view.recorded
     if kept is None:
         return f"The last {view.span_words} are being read: the plots come in a moment."
     return f"The last {view.span_words} are unknown: {kept.trouble}." if kept.value is None else ""

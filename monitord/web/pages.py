@@ -64,7 +64,7 @@ class _SharedOverview:
 
 
 def _is_same(one: PageContext, other: PageContext) -> bool:
-    kept = ("seen", "settings", "night", "incidents", "day")
+    kept = ("seen", "settings", "recorded", "incidents", "day")
     same = all(getattr(one, name) is getattr(other, name) for name in kept)
     return same and one.silences == other.silences and one.status == other.status
 
@@ -89,8 +89,8 @@ class PageViews:
     async def service(self, request: Request) -> Response:
         name = request.path_params["name"]
         view = await self.view(request, params.plotted(request.query_params.get("since")))
-        page = value_of(view.night)
-        recorded = () if page is None else page.night.of(SERVICE_REPORTS)
+        page = value_of(view.recorded)
+        recorded = () if page is None else page.report.of(SERVICE_REPORTS)
         if name not in view.seen.report.of(SERVICES) and all(one.name != name for one in recorded):
             raise HTTPException(
                 404, f"There is no service of this name, and none was seen in the last {view.span_words}."
@@ -123,28 +123,28 @@ class PageViews:
         if kept.value is None:
             unknown = ReportPage(sentence(f"Unknown: {kept.trouble}"))
             return self.answer("report.html", "Report", "/report", view, unknown, status=503)
-        night = kept.value
+        found = kept.value
         hours = round(back.total_seconds() / 3600)
 
         def drawn() -> Response:
-            page = ReportPage("", hours, report_head(night), tuple(report_sections(night)))
-            return self.answer("report.html", f"{night.headline}: the report", "/report", view, page)
+            page = ReportPage("", hours, report_head(found), tuple(report_sections(found)))
+            return self.answer("report.html", f"{found.headline}: the report", "/report", view, page)
 
         return await self.records.source.aside(drawn)
 
-    async def view(self, request: Request, span: timedelta = params.NIGHT) -> PageContext:
+    async def view(self, request: Request, span: timedelta = params.DEFAULT_SPAN) -> PageContext:
         """As of now; its plots of the time range `span`. BackendUnavailable before the first check."""
         source = self.records.source
         seen = the_seen(self.records)
-        night, found, day = await asyncio.gather(
-            _soon(self.records.night(back=span)), _soon(self.records.incidents()), self.records.day()
+        recorded, found, day = await asyncio.gather(
+            _soon(self.records.recorded(span)), _soon(self.records.incidents()), self.records.day()
         )
         return PageContext(
             now=now(),
             seen=source.seen or seen,
             settings=source.settings,
             silences=tuple(source.silences),
-            night=night,
+            recorded=recorded,
             incidents=found,
             day=day,
             span=span,

@@ -11,7 +11,7 @@ from monitord.core.alerting import commands
 from monitord.core.model import Command
 
 LONGEST_BACK: Final = timedelta(hours=48)
-NIGHT: Final = timedelta(hours=12)
+DEFAULT_SPAN: Final = timedelta(hours=12)
 # The time ranges that the plots are drawn of.
 RANGES: Final[dict[str, timedelta]] = {f"{hours}h": timedelta(hours=hours) for hours in (1, 6, 12, 24, 48)}
 FIELDS: Final = ("subject", "rule", "for", "every", "reason")
@@ -43,9 +43,9 @@ def back(text: str | None, default: timedelta) -> timedelta:
 
 
 def plotted(text: str | None) -> timedelta:
-    """One of those that are offered, NIGHT where nobody asks for one."""
+    """One of those that are offered, DEFAULT_SPAN where nobody asks for one."""
     if not text:
-        return NIGHT
+        return DEFAULT_SPAN
     if text not in RANGES:
         raise ParameterError(f"since: {text[: _LONGEST['for']]!r} is none of {', '.join(RANGES)}.")
     return RANGES[text]

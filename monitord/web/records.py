@@ -18,7 +18,6 @@ from monitord.reporting.charts.points import thinned
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
 from monitord.web.context import RenderedPage
-from monitord.web.params import NIGHT
 from monitord.web.sse import Hub
 
 T = TypeVar("T")
@@ -52,7 +51,7 @@ class Records:
         self.source = source
         self.hub = Hub()
         ready = partial(self.hub.publish, "night", {})
-        self._nights = _BySpan(lambda back: AsyncCache(partial(self._draw, back), _lasts, ready, source.fault))
+        self._recorded = _BySpan(lambda back: AsyncCache(partial(self._draw, back), _lasts, ready, source.fault))
         self._day = AsyncCache(source.last_day, _day_lasts, fault=source.fault)
         self._incidents = _BySpan(
             lambda back: AsyncCache(partial(source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=source.fault)
@@ -79,11 +78,11 @@ class Records:
             await cache.close()
 
     def _caches(self) -> list[AsyncCache[Any]]:
-        return [self._day, *self._nights.values(), *self._incidents.values(), *self._reports.values()]
+        return [self._day, *self._recorded.values(), *self._incidents.values(), *self._reports.values()]
 
-    async def night(self, wait: float = WAIT_SECONDS, back: timedelta = NIGHT) -> CacheEntry[RenderedPage] | None:
+    async def recorded(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[RenderedPage] | None:
         """With its small plots."""
-        return await self._nights.of(back).get(wait)
+        return await self._recorded.of(back).get(wait)
 
     async def day(self, wait: float = WAIT_SECONDS) -> CacheEntry[KeptWindow] | None:
         """Made once for all who ask in one cycle."""
@@ -98,8 +97,8 @@ class Records:
         return await self._reports.of(back).get(wait)
 
     async def _draw(self, back: timedelta) -> RenderedPage:
-        night = await self.source.night(back)
-        return await self.source.aside(partial(_drawn, night))
+        report = await self.source.recorded(back)
+        return await self.source.aside(partial(_drawn, report))
 
 
 class _BySpan(OrderedDict[timedelta, AsyncCache[T]]):
@@ -122,14 +121,14 @@ class _BySpan(OrderedDict[timedelta, AsyncCache[T]]):
         return self[span]
 
 
-def _drawn(night: Report) -> RenderedPage:
+def _drawn(report: Report) -> RenderedPage:
     from monitord.reporting.charts.report_plots import report_plots
 
-    services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.of(SERVICE_REPORTS))
-    thin = night.having(SERVICE_REPORTS, services)
+    services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in report.of(SERVICE_REPORTS))
+    thin = report.having(SERVICE_REPORTS, services)
     plot = report_plots(thin)
     small = [Plot("memory_small", one.name) for one in services] + [
-        Plot("value_small", one.name) for one in night.of(CHECK_REPORTS)
+        Plot("value_small", one.name) for one in report.of(CHECK_REPORTS)
     ]
     kept = {(it.plot, it.of): plot(it) for it in small}
     return RenderedPage(thin, lambda it: kept.get((it.plot, it.of)) or plot(it))
@@ -137,7 +136,7 @@ def _drawn(night: Report) -> RenderedPage:
 
 def _lasts(page: RenderedPage) -> float:
     """Of a monitoring that has just begun not for long."""
-    return _grown(page.night.until - page.night.since, _KEEP_SECONDS)
+    return _grown(page.report.until - page.report.since, _KEEP_SECONDS)
 
 
 def _day_lasts(kept: KeptWindow) -> float:

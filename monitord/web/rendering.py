@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from monitord import __version__
 from monitord.core import humanize
+from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Style
 from monitord.web.auth import VARIABLE
 
@@ -82,7 +83,14 @@ def _templates() -> Environment:
         NO_TOKEN=NO_TOKEN,
         TOKEN_VARIABLE=VARIABLE,
     )
-    made.filters.update(stamp=stamp, moment=lambda at, now: humanize.moment(_seconds(at), now), since=_since)
+    made.filters.update(
+        stamp=stamp,
+        moment=lambda at, now: humanize.moment(_seconds(at), now),
+        since=_since,
+        lasted=_lasted,
+        named=lambda alert: f"{alert.rule}: {alert.subject}",
+        sentence=humanize.sentence,
+    )
     return made
 
 
@@ -93,6 +101,10 @@ def stamp(at: datetime | float) -> str:
 
 def _since(at: datetime | float, now: float) -> str:
     return humanize.duration(max(0, round(now - _seconds(at))))
+
+
+def _lasted(incident: Incident, now: float) -> str:
+    return humanize.duration(round(incident.duration_seconds(datetime.fromtimestamp(now, UTC))))
 
 
 def _seconds(at: datetime | float) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from monitord.core import humanize
+from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Block, Bullets, Paragraph, Style
 from monitord.core.humanize import UNKNOWN
 from monitord.core.report.model import Report, ServiceReport
@@ -16,18 +17,18 @@ from monitord.core.subjects.app_limits import limits_said, value_said
 from monitord.core.subjects.errors import rate
 from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
-from monitord.core.subjects.pm2_report import services as services_night
+from monitord.core.subjects.pm2_report import services as service_sections
 from monitord.core.subjects.pm2_status import ServiceStatus
 from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import errors_plot, event_loop_plot, heap_plot, memory_plot, strip
 from monitord.reporting.html import Figure
-from monitord.web.alerts import IncidentRow, incident_row, newest
+from monitord.web.alerts import newest
 from monitord.web.async_cache import value_of
 from monitord.web.context import PageContext, Range, ranges
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceNight:
+class RecordedHours:
     """A sentence, plots, and what was not as expected."""
 
     sentence: str
@@ -45,23 +46,21 @@ class ServicePage:
     facts: tuple[tuple[str, str], ...]
     span: str
     ranges: tuple[Range, ...]
-    night: ServiceNight
-    incidents: tuple[IncidentRow, ...]
+    recorded: RecordedHours
+    incidents: tuple[Incident, ...]
 
 
 def service_page(name: str, view: PageContext) -> ServicePage:
     found = view.seen.report.of(pm2_status.STATUS).get(name)
     kept = value_of(view.incidents)
-    about = (
-        incident_row(one, view) for one in newest(kept or ()) if any(part.alert.subject == name for part in one.parts)
-    )
+    about = (one for one in newest(kept or ()) if any(part.alert.subject == name for part in one.parts))
     return ServicePage(
         name,
         view.severity(PM2, name) or pm2_status.style_of(found) if found else None,
         tuple(_facts(found, name, view)) if found else (),
         view.span_words,
         ranges(view, f"/service/{quote(name, safe='')}"),
-        _night(name, view),
+        _recorded(name, view),
         tuple(about),
     )
 
@@ -97,19 +96,19 @@ def _milliseconds(value: float | None) -> str:
     return said(lambda known: humanize.duration(known / 1000), value)
 
 
-def _night(name: str, view: PageContext) -> ServiceNight:
-    kept = view.night
+def _recorded(name: str, view: PageContext) -> RecordedHours:
+    kept = view.recorded
     if kept is None:
-        return ServiceNight("The record is being read: reload in a moment.")
+        return RecordedHours("The record is being read: reload in a moment.")
     if kept.value is None:
-        return ServiceNight(sentence(f"Unknown: {kept.trouble}"), is_unknown=True)
-    night = kept.value.night
-    service = next((one for one in night.of(SERVICE_REPORTS) if one.name == name), None)
+        return RecordedHours(sentence(f"Unknown: {kept.trouble}"), is_unknown=True)
+    report = kept.value.report
+    service = next((one for one in report.of(SERVICE_REPORTS) if one.name == name), None)
     if service is None:
-        return ServiceNight("Nothing is recorded of it.")
-    span = TimeSpan(night.since, night.until)
-    return ServiceNight(
-        f"{dated(night.since)} to {dated(night.until)}. Restarts: {restarts(service)}.",
+        return RecordedHours("Nothing is recorded of it.")
+    span = TimeSpan(report.since, report.until)
+    return RecordedHours(
+        f"{dated(report.since)} to {dated(report.until)}. Restarts: {restarts(service)}.",
         figures=(
             Figure(
                 "Thin: as expected. High and hatched: not as expected. Dotted: unknown. Arrow: a restart.",
@@ -124,7 +123,7 @@ def _night(name: str, view: PageContext) -> ServiceNight:
                 service, span, view.seen.decision.state.history.errors.limit(name, view.seen.decision.orders)
             ),
         ),
-        blocks=tuple(_apart(service, night)),
+        blocks=tuple(_apart(service, report)),
     )
 
 
@@ -147,8 +146,11 @@ def _error_figures(service: ServiceReport, span: TimeSpan, limit: float | None) 
         yield Figure(caption, errors_plot("errors", service, span, limit))
 
 
-def _apart(service: ServiceReport, night: Report) -> list[Block]:
-    alone = night.having(SERVICE_REPORTS, (service,))
+def _apart(service: ServiceReport, report: Report) -> list[Block]:
+    alone = report.having(SERVICE_REPORTS, (service,))
     return [
-        block for section in services_night(alone) for block in section.blocks if isinstance(block, Paragraph | Bullets)
+        block
+        for section in service_sections(alone)
+        for block in section.blocks
+        if isinstance(block, Paragraph | Bullets)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from monitord.core import humanize
 from monitord.core.model import Silence
@@ -13,27 +12,8 @@ from monitord.core.subjects.registry import ALWAYS, registered
 from monitord.reporting.silences import spell
 from monitord.web.context import PageContext
 
-
-@dataclass(frozen=True, slots=True)
-class SilenceRow:
-    """A silence in a row. `window`: of a maintenance window, when it comes and whether it is now."""
-
-    id: str
-    subject: str
-    rule: str
-    since: datetime
-    until: datetime | None
-    window: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SilenceDraft:
-    subject: str
-    rule: str
-    lasts: str
-    every: str
-    reason: str
+# A silence, and of a maintenance window when it comes and whether it is now.
+SilenceRow = tuple[Silence, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +21,11 @@ class SilencesPage:
     silences: tuple[SilenceRow, ...]
     has_token: bool
     acts: bool
-    given: SilenceDraft
+    given: Mapping[str, str]
     rules: tuple[str, ...]
     subjects: tuple[str, ...]
     mistake: str
     done: str
-
-
-@dataclass(frozen=True, slots=True)
-class LoginPage:
-    """Where the token is shown; `to`: where it leads."""
-
-    to: str
-    mistake: str
-    has_token: bool
 
 
 def silence_rows(view: PageContext) -> tuple[SilenceRow, ...]:
@@ -64,23 +35,16 @@ def silence_rows(view: PageContext) -> tuple[SilenceRow, ...]:
 
 def _row(one: Silence, view: PageContext) -> SilenceRow:
     window = f"{one.every}, each time for {humanize.duration(one.lasts)}: {spell(one, view.now)}" if one.every else ""
-    return SilenceRow(one.id, one.subject, one.rule, one.since, one.until, window, one.reason)
+    return one, window
 
 
 def silences_page(view: PageContext, given: Mapping[str, str], mistake: str = "", done: str = "") -> SilencesPage:
     """`given` is what stands in the form already."""
-    draft = SilenceDraft(
-        given.get("subject", ""),
-        given.get("rule", ""),
-        given.get("for", "2h"),
-        given.get("every", ""),
-        given.get("reason", ""),
-    )
     return SilencesPage(
         silences=silence_rows(view),
         has_token=view.has_token,
         acts=view.acts,
-        given=draft,
+        given={"subject": "", "rule": "", "for": "2h", "every": "", "reason": "", **given},
         rules=tuple(_rules(view)),
         subjects=tuple(_subjects(view)),
         mistake=mistake,

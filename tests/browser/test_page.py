@@ -14,6 +14,7 @@ import pytest
 from monitord.core.model import Silence
 from monitord.core.orders import CheckOrder
 from monitord.web.app import Page
+from monitord.web.params import DEFAULT_SPAN
 from monitord.web.records import Records
 from monitord.web.server import PageServer
 from tests.browser.chrome import BROWSER, Chrome
@@ -107,7 +108,7 @@ async def serve(directory: Path, made: Night) -> Served:
     records = Records(source)
     server = PageServer(Page(records, "127.0.0.1", TOKEN, guess_seconds=0.0).app, "127.0.0.1", 0)
     await server.start()
-    await records.night(60.0)
+    await records.recorded(DEFAULT_SPAN, 60.0)
     return Served(source, made, records, server)
 
 

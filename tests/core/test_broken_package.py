@@ -36,7 +36,7 @@ from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.text import report_text
+from monitord.reporting.report import report_text
 from monitord.web import openapi
 from tests.cli.program import monitord
 from tests.support.kiln import FIRINGS, KILN, FiringTracker, KilnProbe, KilnSettings, samples

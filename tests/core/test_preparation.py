@@ -21,7 +21,7 @@ from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.text import report_text
+from monitord.reporting.report import report_text
 from tests.core.test_pipeline import CASE, PLACE, READY, ROOT, USER
 
 WALLET = "nick6zJc6HpW3kfBm4xS2dmbuVRyb5F3AnUvj5ymzR5"

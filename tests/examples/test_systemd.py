@@ -33,7 +33,7 @@ from monitord.reporting.metrics import exposition
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.text import report_text
+from monitord.reporting.report import report_text
 from monitord.web.backend import PublishedCycle
 from tests.cli.program import monitord
 from tests.web.made import Source, client, settings_for

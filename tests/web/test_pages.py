@@ -161,7 +161,7 @@ async def test_a_tile_has_the_uptime_of_a_day_with_the_blind_time_apart(tmp_path
 async def test_however_many_browsers_ask_after_a_cycle_it_is_drawn_and_read_once(
     good: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted: dict[str, int] = {"overview": 0, "night": 0, "last_day": 0, "incidents": 0}
+    counted: dict[str, int] = {"overview": 0, "recorded": 0, "last_day": 0, "incidents": 0}
 
     def counting(name: str, real: Any) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -171,7 +171,7 @@ async def test_however_many_browsers_ask_after_a_cycle_it_is_drawn_and_read_once
         return call
 
     monkeypatch.setattr("monitord.web.pages.overview", counting("overview", overview))
-    for name in ("night", "last_day", "incidents"):
+    for name in ("recorded", "last_day", "incidents"):
         monkeypatch.setattr(good, name, counting(name, getattr(good, name)))
     monkeypatch.setattr("monitord.web.pages._SHARED", timedelta(hours=1))
     async with client(good) as page:
@@ -183,7 +183,7 @@ async def test_however_many_browsers_ask_after_a_cycle_it_is_drawn_and_read_once
         answers = await asyncio.gather(*(page.get("/") for _ in range(10)))
     assert len({answer.text for answer in answers}) == 1
     assert counted["overview"] - before <= 1
-    assert (counted["night"], counted["last_day"], counted["incidents"]) == (1, 1, 1)
+    assert (counted["recorded"], counted["last_day"], counted["incidents"]) == (1, 1, 1)
 
 
 async def test_what_is_explained_names_what_explains_it(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ async def test_what_is_still_being_read_is_said_and_comes_by_itself(
     async def wait(*_: object) -> None:
         await never.wait()
 
-    for name in ("night", "report", "incidents"):
+    for name in ("recorded", "report", "incidents"):
         monkeypatch.setattr(good, name, wait)
     monkeypatch.setattr("monitord.web.records.WAIT_SECONDS", 0.0)
     async with client(good) as page:
@@ -321,7 +321,7 @@ async def test_a_night_that_cannot_be_read_is_unknown_and_says_why(
     async def fail(*_: object) -> None:
         raise BackendUnavailable("the state directory does not answer")
 
-    monkeypatch.setattr(good, "night", fail)
+    monkeypatch.setattr(good, "recorded", fail)
     told = said(await text(good, "/"))
     assert "The last 12 h are unknown: the state directory does not answer." in told
     assert "OK" in told
