@@ -32,11 +32,11 @@ from monitord.probes.packaged import AddedProbe
 from monitord.reporting.metric_families import Facts
 from monitord.reporting.metrics import exposition
 from monitord.reporting.nagios import nagios
+from monitord.reporting.report import report_text
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.report import report_text
 from monitord.web import openapi
 from tests.cli.program import monitord
 from tests.support.kiln import FIRINGS, KILN, FiringTracker, KilnProbe, KilnSettings, samples

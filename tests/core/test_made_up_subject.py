@@ -48,11 +48,11 @@ from monitord.reporting.markdown import report_markdown
 from monitord.reporting.metric_families import Facts
 from monitord.reporting.metrics import exposition
 from monitord.reporting.nagios import nagios
+from monitord.reporting.report import report_text
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.report import report_text
 from monitord.web import openapi
 from monitord.web.backend import PublishedCycle
 from tests.cli.program import monitord

@@ -19,9 +19,9 @@ from monitord.core.subjects.pipeline_cases import known
 from monitord.jsonable import document
 from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
+from monitord.reporting.report import report_text
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.report import report_text
 from tests.core.test_pipeline import CASE, PLACE, READY, ROOT, USER
 
 WALLET = "nick6zJc6HpW3kfBm4xS2dmbuVRyb5F3AnUvj5ymzR5"

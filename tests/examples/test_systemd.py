@@ -30,10 +30,10 @@ from monitord.jsonable import document
 from monitord.probes.base import Probe, Request
 from monitord.reporting.metric_families import Facts
 from monitord.reporting.metrics import exposition
+from monitord.reporting.report import report_text
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
-from monitord.reporting.report import report_text
 from monitord.web.backend import PublishedCycle
 from tests.cli.program import monitord
 from tests.web.made import Source, client, settings_for

@@ -15,9 +15,9 @@ from monitord.core.report.wording import minute
 from monitord.core.subjects.epochs_report import SEALING_REPORT
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
+from monitord.reporting.report import report_text
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
-from monitord.reporting.report import report_text
 
 from .sample_nights import HOUR, NIGHTS, SINCE, bad, blind_night, crowded, empty, good, service
 
