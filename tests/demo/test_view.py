@@ -348,7 +348,7 @@ def test_a_fault_that_was_not_detected_or_did_not_clear_is_crossed(missed: dict[
 def test_what_else_was_said_and_what_was_left_out_is_told() -> None:
     besides = told(("sealing_late", "CLS"), 2)
     quiet = told(("disk_high", "/"), 3)
-    tally = TourTally(outcomes=[outcome(2, besides=(besides,))], left_out=list(FAULTS[4:]), told=[besides, quiet])
+    tally = TourTally(outcomes=[outcome(2, besides=(besides,))], left_out=list(FAULTS[4:]), alerts=[besides, quiet])
     text = "\n".join(tally_lines(tally, Terminal()))
     assert "froze Postgres: sealing_late" in text
     assert "With nothing broken: disk_high" in text
