@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from monitord.core.model import Kind
-from monitord.failures import FailureError, causes, classify, told
+from monitord.failures import HANDSHAKE_SHARE, FailureError, causes, classify, told
 
 PORTS: Final = {"http": 80, "https": 443}
 # What stands in a path or a query as it is; `%` too, since what is encoded stays so.
@@ -109,10 +109,11 @@ def _trust_in(ca_file: Path, changed: int) -> ssl.SSLContext:  # noqa: ARG001 - 
 
 @asynccontextmanager
 async def connected(
-    host: str, port: int, *, tls: bool, limit: int = 2**16, ca_file: Path | None = None
+    host: str, port: int, *, tls: bool, within: float, limit: int = 2**16, ca_file: Path | None = None
 ) -> AsyncIterator[Connection]:
     """A connection that is gone at the end, whatever the other side does. `limit`: as of asyncio's streams.
 
+    `within` is the deadline (seconds) that whoever asks holds for it, of which a handshake takes no more than a share.
     `ca_file` are certificates to trust in place of the system's. Raises FailureError: that file cannot be read;
     OSError: it cannot be made, or its certificate cannot be trusted (ssl.SSLError).
     """
@@ -122,6 +123,7 @@ async def connected(
         limit=limit,
         ssl=None if not tls else trust() if ca_file is None else trust_in(ca_file),
         server_hostname=host if tls else None,
+        ssl_handshake_timeout=within * HANDSHAKE_SHARE if tls else None,
         happy_eyeballs_delay=0.25,
     )
     try:

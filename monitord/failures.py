@@ -23,6 +23,11 @@ class FailureError(Exception):
         self.full = full
 
 
+# Of a deadline for a connection over TLS, what its handshake may take: the rest is for saying so.
+HANDSHAKE_SHARE: Final = 0.8
+# What OpenSSL makes of an answer that is no TLS.
+_PLAIN_TEXT: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+
 Phrases = Mapping[type[Exception], tuple[Kind, str]]
 
 # The first that fits. `{detail}` is what TLS reports, `{reason}` the same in small words.
@@ -39,6 +44,10 @@ PHRASES: Final[Phrases] = {
 
 def classify(error: BaseException, phrases: Phrases = PHRASES) -> tuple[Kind, str] | None:
     """The kind and half a sentence of an error of TLS, the resolver, a deadline or a socket; None for any other."""
+    if isinstance(error, ConnectionAbortedError | TimeoutError) and "SSL handshake" in str(error):  # asyncio's own
+        return "timeout", "did not answer the TLS handshake in time: it hangs, or does not speak TLS"
+    if isinstance(error, ssl.SSLError) and error.reason in _PLAIN_TEXT:
+        return "tls", "does not speak TLS: it answers the handshake in plain text"
     for error_type, (kind, phrase) in phrases.items():
         if isinstance(error, error_type):
             return kind, phrase.replace("{detail}", _detail(error)).replace("{reason}", _reason(error))

@@ -149,7 +149,7 @@ class RpcNode:
 
     async def _exchange(self, body: bytes) -> HttpAnswer:
         to = self._target
-        async with connected(to.host, to.port, tls=to.scheme == "https") as connection:
+        async with connected(to.host, to.port, tls=to.scheme == "https", within=self._timeout) as connection:
             headers = [("Host", to.host_header), *to.headers.items(), ("Content-Length", str(len(body)))]
             request = h11.Request(method="POST", target=to.path, headers=headers)
             reply = await exchange(connection, request, body, most=MOST_READ)

@@ -91,6 +91,13 @@ class CommandSettings:
         return standing_orders(self.settings) if self.record is None else self.record.orders
 
     @property
+    def origins(self) -> Mapping[str, str]:
+        """By variable where its value is from, those that are set to nothing included."""
+        from monitord.config.loader import set_to_nothing
+
+        return {**self.sources, **set_to_nothing(self.environ, self.directory)}
+
+    @property
     def word(self) -> str:
         """Which files were read, in a sentence without its full stop; "" where they are those of the directory."""
         if not self.borrowed and all(path.parent == self.directory for path in self.files):

@@ -124,7 +124,7 @@ def _explain(found: CommandSettings, report: FleetStatus, orders: StandingOrders
     from monitord.config.explanation import explained
     from monitord.reporting.explanation import explanation_fields, explanation_text
 
-    subjects = explained(found.settings, found.sources, orders, report, borrowed=found.borrowed)
+    subjects = explained(found.settings, found.origins, orders, report, borrowed=found.borrowed)
     files = [str(path) for path in found.files]
     if style == "json":
         say(document(explanation_fields(subjects, files, report.unasked)))

@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         note(mistake)
     if mistakes:
         return 2
-    rows = [(name, text, found.sources.get(name, "default")) for name, text in described(found.settings)]
+    origins = found.origins
+    rows = [(name, text, origins.get(name, "default")) for name, text in described(found.settings)]
     gaps = (f"{gap}." for gap in unheard(found.settings, datetime.now(UTC)))
     for line in filter(None, (found.word, found.trouble, *gaps)):
         note(line)

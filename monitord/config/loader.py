@@ -40,6 +40,7 @@ __all__ = [
     "load",
     "load_with_sources",
     "places",
+    "set_to_nothing",
     "shown",
     "standing_orders",
     "variables",
@@ -88,8 +89,15 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
     ]
     if gathered.mistakes:
         raise SettingsError(tuple(dict.fromkeys(map(_line, gathered.mistakes))))
-    return settings, {
-        name: raw.source if raw.variable == name else f"{raw.source} ({raw.variable})" for name, raw in given.items()
+    return settings, {name: raw.where(name) for name, raw in given.items()}
+
+
+def set_to_nothing(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """By variable that is set to nothing: where, and where the value stands that it so takes the place of."""
+    return {
+        name: f"{raw.source} (set to nothing{f', over {raw.over}' if raw.over else ''})"
+        for name, raw in gather(environ, directory, variables()).values.items()
+        if raw.value == ""
     }
 
 

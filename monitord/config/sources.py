@@ -24,11 +24,19 @@ ENVIRONMENT, DOTENV, TOML = "environment", ".env", "monitord.toml"
 
 @dataclass(frozen=True, slots=True)
 class RawValues:
-    """A value as it was written, and where: the name of the variable and the source."""
+    """A value as it was written, and where: the name of the variable and the source.
+
+    `over` is where the value stands that one of nothing takes the place of ("": there is none).
+    """
 
     value: Any
     variable: str
     source: str
+    over: str = ""
+
+    def where(self, variable: str) -> str:
+        """The source, with the other name under which the value of `variable` was set."""
+        return self.source if self.variable == variable else f"{self.source} ({self.variable})"
 
 
 @dataclass(slots=True)
@@ -64,7 +72,9 @@ def gather(
             if not name.startswith(PREFIX) or name == ENV_FILE:
                 continue
             if name in known:
-                found.values[name] = RawValues(value, name, source)
+                before = found.values.get(name) if value == "" else None
+                over = "" if before is None else before.where(name) if before.value != "" else before.over
+                found.values[name] = RawValues(value, name, source, over)
             elif not name.startswith(unread):
                 import difflib  # for a mistake alone
 

@@ -14,6 +14,7 @@ UNDEFINED_TABLE, UNDEFINED_COLUMN, NO_PRIVILEGE = "42P01", "42703", "42501"
 LOCK_TIMED_OUT, CANCELLED = "55P03", "57014"
 
 TOO_MANY, NONE_FREE = "has too many connections already", "had no server connection free in time"
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
 # By SQLSTATE: the whole of it, or its class. The words are ours: a server's own may be in any language.
 _BY_STATE: dict[str, tuple[Kind, str]] = {
     "28": ("auth", "rejects this user, password or way of connecting"),
@@ -97,6 +98,8 @@ def explain(error: BaseException, where: str, sslmode: str, secret: str | None, 
         state = "" if connecting else error.sqlstate or ""
     elif isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         kind, words = "refused", "is not the kind of server that target_session_attrs asks for"
+    elif isinstance(error, TimeoutError) and connecting and sslmode in _ENCRYPTED:
+        kind, words = "timeout", f"did not answer in time with the encryption that sslmode={sslmode} asks for"
     elif isinstance(error, OSError):
         kind, words = _of_system(error, sslmode)
     elif isinstance(error, UnicodeError):
@@ -140,7 +143,7 @@ def _of_system(error: OSError, sslmode: str) -> tuple[Kind, str]:
         return known
     message = str(error)
     if "rejected SSL upgrade" in message:
-        if sslmode in ("require", "verify-ca", "verify-full"):
+        if sslmode in _ENCRYPTED:
             return "tls", f"offers no encryption, which sslmode={sslmode} asks for"
         return "protocol", "answered with something that is not Postgres's protocol"
     if "error response during SSL" in message:

@@ -35,6 +35,8 @@ _ANSWER_SECONDS = 0.25
 _LOCK_SECONDS = 1.0
 # A kept connection may have been forgotten by a firewall, and then nobody ever answers on it: a new one gets the rest.
 _KEPT_SHARE = 1 / 3
+# Of what is left for a connection, so that whoever made it says what it waited for.
+_CONNECT_SHARE = 0.95
 _KNOCK_SHARE = 1 / 2  # of what is left of a reading, to see whether one more connection is accepted
 _CLOSE_SECONDS = 1.0
 _COMMAND_SECONDS = 60.0  # a backstop: the deadline of each transaction comes sooner
@@ -269,7 +271,7 @@ class Session:
         loop = asyncio.get_running_loop()
         failures: list[PostgresError] = []
         for left, (host, attributes) in zip(range(len(turns), 0, -1), turns, strict=True):
-            share = (deadline - loop.time()) / left
+            share = (deadline - loop.time()) / left * _CONNECT_SHARE
             try:
                 return await self._connect_to(host, attributes, min(share, self._address.connect_timeout or share))
             except _ERRORS as error:

@@ -152,7 +152,7 @@ class RedisProbe:
             except exceptions.ConnectionError:
                 await self.close()  # closed since the last reading: idle too long, or the server was restarted
         try:
-            connection = self._connection = self._server.connection()
+            connection = self._connection = self._server.connection(_soon(deadline) - asyncio.get_running_loop().time())
         except (OSError, ValueError):
             raise FailureError("tls", f"{self._where}: the certificate files it is given cannot be loaded") from None
         async with asyncio.timeout_at(_soon(deadline)):

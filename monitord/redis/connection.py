@@ -25,6 +25,8 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from monitord.failures import HANDSHAKE_SHARE
+
 from .errors import ReplyTooLarge
 
 STEP_SECONDS: Final = 2.0  # for each step: connecting, a PING, a pipeline
@@ -111,6 +113,15 @@ class BoundedParser(_AsyncRESP2Parser):
             raise exceptions.InvalidResponse from None
 
 
+class _TlsConnection(SSLConnection):
+    """One whose handshake is given up on before whoever waits for it gives up on all."""
+
+    handshake_seconds = STEP_SECONDS * HANDSHAKE_SHARE
+
+    def _connection_arguments(self) -> Any:
+        return {**super()._connection_arguments(), "ssl_handshake_timeout": self.handshake_seconds}
+
+
 class Server:
     """Where to connect and how, as redis-py reads a URL, without the options that are not the URL's to choose.
 
@@ -132,11 +143,16 @@ class Server:
         self.database = int(self._options.get("db") or 0)
         self._made()  # a wrong option in the URL is found here, not later
 
-    def connection(self) -> AbstractConnection:
-        """A connection that has not connected yet. OSError or ValueError where its certificate files cannot be read."""
+    def connection(self, within: float) -> AbstractConnection:
+        """A connection that has not connected yet, for who waits so many seconds until it has.
+
+        Raises:
+            OSError, ValueError: its certificate files cannot be read.
+        """
         made = self._made()
-        if isinstance(made, SSLConnection):
+        if isinstance(made, _TlsConnection):
             made.ssl_context.get()
+            made.handshake_seconds = max(0.01, min(STEP_SECONDS, within) * HANDSHAKE_SHARE)
         return made
 
     def _made(self) -> AbstractConnection:
@@ -242,7 +258,7 @@ def _options(url: str, ca_file: str | None) -> tuple[type[AbstractConnection], d
             raise ValueError("ssl_cert_reqs in the Redis URL is none, optional or required")
         if ca_file is not None:
             options["ssl_ca_certs"] = ca_file
-        return chosen, {"host": "localhost", "port": 6379} | options
+        return _TlsConnection, {"host": "localhost", "port": 6379} | options
     if issubclass(chosen, UnixDomainSocketConnection):
         if not options.get("path"):
             raise ValueError("a unix:// URL names the path of a socket")

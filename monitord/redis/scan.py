@@ -42,7 +42,7 @@ class Scanned:
 
 async def scan(server: Server, prefixes: Sequence[str], timeout: float) -> Scanned:
     """The queues in the server's database. Those whose keys begin with one of `prefixes` are known by less."""
-    connection = server.connection()
+    connection = server.connection(timeout)
     parts: dict[str, set[str]] = defaultdict(set)
     complete = True
     try:

@@ -34,6 +34,24 @@ def test_as_json_it_is_one_document(tmp_path: Path) -> None:
     assert document["MONITORD_REDIS__URL"] == {"value": None, "source": "default"}
 
 
+def test_what_is_set_to_nothing_is_at_its_default_and_says_what_it_takes_the_place_of(tmp_path: Path) -> None:
+    (tmp_path / "monitord.toml").write_text('check_interval = "5m"\nprobe_timeout = "2s"\n')
+    (tmp_path / ".env").write_text("MONITORD_PROBE_TIMEOUT=\n")
+    empty = dict.fromkeys(("MONITORD_CHECK_INTERVAL", "MONITORD_PROBE_TIMEOUT", "MONITORD_FLEET"), "")
+    empty |= {"MONITORD_POSTGRES__DSN": "", "DATABASE_URL": "postgres://h/db", "MONITORD_HTTP__LISTEN": ""}
+    done = monitord("config", "--format", "json", directory=tmp_path, settings=empty)
+    document = json.loads(done.stdout)
+    for variable, value, source in (
+        ("MONITORD_CHECK_INTERVAL", "30s", "environment (set to nothing, over monitord.toml)"),
+        ("MONITORD_PROBE_TIMEOUT", "5s", "environment (set to nothing, over monitord.toml)"),
+        ("MONITORD_FLEET", "", "environment (set to nothing)"),
+        ("MONITORD_POSTGRES__DSN", None, "environment (set to nothing, over environment (DATABASE_URL))"),
+        ("MONITORD_HTTP__LISTEN", "", "environment (set to nothing)"),
+        ("MONITORD_REDIS__URL", None, "default"),
+    ):
+        assert document[variable] == {"value": value, "source": source}
+
+
 def test_secrets_are_masked(tmp_path: Path) -> None:
     settings = {
         "MONITORD_POSTGRES__DSN": f"postgres://u:{SECRET}@h/db",

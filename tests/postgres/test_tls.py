@@ -1,8 +1,10 @@
+import asyncio
+
 import pytest
 
 from monitord.testing.servers.postgres import PostgresServer
 
-from .conftest import Authority, OpenSession, TlsFront
+from .conftest import Authority, Listen, OpenSession, TlsFront
 from .test_session import ask, failure
 
 
@@ -60,6 +62,18 @@ async def test_a_server_without_tls_is_not_talked_to_in_the_clear(
     open_session: OpenSession, postgres: PostgresServer, authority: Authority, sslmode: str
 ) -> None:
     assert (await failure(open_session(at(postgres, "localhost", f"sslmode={sslmode}"), authority.file))).kind == "tls"
+
+
+async def test_what_never_answers_whether_it_speaks_tls_is_said_so(open_session: OpenSession, listen: Listen) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    port = await listen(silent)
+    error = await failure(open_session(f"postgresql://u@127.0.0.1:{port}/d?sslmode=require"), timeout=3.0)
+    assert (error.kind, error.error) == (
+        "timeout",
+        f"Postgres at 127.0.0.1:{port} did not answer in time with the encryption that sslmode=require asks for",
+    )
 
 
 async def test_a_ca_file_that_is_not_there_or_no_certificate_is_said(

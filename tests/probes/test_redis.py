@@ -576,7 +576,16 @@ async def test_a_certificate_for_another_name_is_refused(
 
 async def test_tls_to_a_server_without_it_is_tls(listen: Listen, probe_of: ProbeOf) -> None:
     port = await listen(ScriptedRedis(healthy, greeting=b"-ERR what is this\r\n").serve)
-    assert failed(await take(probe_of(f"rediss://127.0.0.1:{port}"), ASK)).kind == "tls"
+    failure = failed(await take(probe_of(f"rediss://127.0.0.1:{port}"), ASK))
+    assert failure == Failure(
+        "tls", f"Redis at 127.0.0.1:{port} does not speak TLS: it answers the handshake in plain text"
+    )
+    port = await listen(ScriptedRedis(healthy).serve)  # which waits for the end of a line
+    failure = failed(await take(probe_of(f"rediss://127.0.0.1:{port}"), ASK))
+    assert failure == Failure(
+        "timeout",
+        f"Redis at 127.0.0.1:{port} did not answer the TLS handshake in time: it hangs, or does not speak TLS",
+    )
 
 
 async def test_a_server_that_wants_tls_and_gets_none_is_a_failure(

@@ -93,7 +93,7 @@ class HttpClient:
         except SendError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a hostile server makes of the library costs that message
-            kind, what = _explained(error)
+            kind, what = _explained(error, tls=url.startswith("https"))
             raise SendError(kind, f"{self.place} {what}") from None
         finally:
             self._client.cookies.clear()
@@ -142,8 +142,10 @@ def _refusal(status: int) -> tuple[Kind, str] | None:
     return kinds.get(status, "refused"), f"answers {named}"
 
 
-def _explained(error: BaseException) -> tuple[Kind, str]:
+def _explained(error: BaseException, *, tls: bool) -> tuple[Kind, str]:
     """Kind and half a sentence. The most specific error may lie below the library's own, or in a group of them."""
+    if tls and isinstance(error, httpx.ConnectTimeout):
+        return "timeout", "cannot be connected to over TLS in time"
     # The type only: the text of an unforeseen error may carry the address.
     inside: tuple[Kind, str] = "internal", f"delivery failed for a reason inside monitord: {type(error).__name__}"
     return told(error) or classify(error, _PHRASES) or inside

@@ -79,7 +79,9 @@ class HttpCheck:
         target, method = self._target, self._settings.method
         for _ in range(MOST_REDIRECTS + 1):
             tls, ca_file = target.scheme == "https", self._settings.ca_file
-            async with connected(target.host, target.port, tls=tls, ca_file=ca_file) as connection:
+            async with connected(
+                target.host, target.port, tls=tls, within=self._timeout, ca_file=ca_file
+            ) as connection:
                 answer = await self._ask(connection, target, method)
             if not self._settings.follow or not answer.location:
                 return answer

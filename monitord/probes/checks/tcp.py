@@ -29,7 +29,9 @@ class TcpCheck:
         took, expires, problem = None, None, None
         try:
             async with asyncio.timeout(self._timeout):
-                async with connected(self._host, self._port, tls=self._tls, ca_file=self._ca_file) as connection:
+                async with connected(
+                    self._host, self._port, tls=self._tls, within=self._timeout, ca_file=self._ca_file
+                ) as connection:
                     took, expires = loop.time() - began, connection.expires
         except (OSError, EOFError) as error:
             problem = explained(error)

@@ -55,6 +55,15 @@ async def test_what_does_not_answer_is_a_timeout(black_hole: int, receive: Recei
     assert (await ask(f"127.0.0.1:{receiver.port}", 0.2, tls=True))["check_problem"] == "timeout"
 
 
+async def test_a_port_of_plain_text_is_said_where_tls_is_asked_for(receive: Receive) -> None:
+    silent = await receive()
+    found = await ask(f"127.0.0.1:{silent.port}", 2.0, tls=True)
+    assert found["check_problem"] == "timeout"
+    assert found["check_error"] == (
+        f"127.0.0.1:{silent.port} did not answer the TLS handshake in time: it hangs, or does not speak TLS"
+    )
+
+
 async def test_a_name_that_is_none_cannot_be_resolved() -> None:
     assert (await ask("db.invalid:5432"))["check_problem"] == "dns"
 
