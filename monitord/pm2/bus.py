@@ -9,7 +9,7 @@ import contextlib
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -18,7 +18,7 @@ from monitord.core.model import OperatorAction, ProcessExit, Sample
 
 from . import bus_events, wire
 from .bus_frames import BusDecoder
-from .client import connect
+from .client import connect, identity
 from .error_lines import ErrorLines
 from .exits import HOLD_SECONDS, ExitAssembler
 
@@ -31,6 +31,15 @@ _CONNECT_SECONDS = 5.0
 _LOOK_SECONDS = 30.0
 _FIRST_DELAY_SECONDS = 0.5
 _LAST_DELAY_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Report to the loop what fails here: it costs the words, and what was heard is judged all the same."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - as above
+        asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 
 class Bus:
@@ -151,7 +160,7 @@ class Bus:
 
     async def _hear(self) -> None:
         """One connection, to its end."""
-        socket_file = _identity(self._socket)
+        socket_file = identity(self._socket)
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(sock=await connect(self._socket), limit=_CHUNK_BYTES)
         decoder = BusDecoder(_MAX_FRAME_BYTES, self._errors)
@@ -159,7 +168,7 @@ class Bus:
         try:
             # Now and then, a check whether another listens there by now: a PM2 that was frozen and replaced
             # keeps its connections for as long as it is frozen.
-            while _identity(self._socket) in {socket_file, None}:
+            while identity(self._socket) in {socket_file, None}:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
                         while await self._receive_some(reader, decoder):
@@ -211,7 +220,8 @@ class Bus:
                     is_echo = isinstance(fact, bus_events.ExitEvent) and not fact.ordered and not given
                     is_done = isinstance(fact, bus_events.OperatorDone | bus_events.Online)
                     self._receive_action(fact, arrived, is_over=is_echo or is_done)
-        self._give_out(exits)
+        self._keep(self._marked(exits))
+        self._wake_for(exits)
         self._wait_for_halves()
         return bool(chunk)
 
@@ -223,21 +233,11 @@ class Bus:
             return
         key = (act.service, act.instance, act.what)
         before = self._acts.pop(key, None)
-        said = self._is_logged(act) or (before is not None and before.said)
+        said = before is not None and before.said
+        with _reported("an operator's action could not be logged"):
+            said = self._say_act(act) or said
         if len(self._acts) < MAX_EXITS:
             self._acts[key] = replace(act, said=said)
-
-    def _is_logged(self, act: OperatorAction) -> bool:
-        try:
-            return self._say_act(act)
-        except Exception as error:  # noqa: BLE001 - it costs the words; the list shows it all the same
-            context = {"message": "an operator's action could not be logged", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-            return False
-
-    def _give_out(self, exits: Sequence[ProcessExit]) -> None:
-        self._keep(self._marked(exits))
-        self._wake_for(exits)
 
     def _wake_for(self, exits: Sequence[ProcessExit]) -> None:
         if self._on_exit is not None and any(not each.manually for each in exits):
@@ -257,14 +257,10 @@ class Bus:
             self._exits.append(each)
 
     def _marked(self, exits: Sequence[ProcessExit]) -> Sequence[ProcessExit]:
-        if not exits:
-            return exits
-        try:
-            return self._say(exits)
-        except Exception as error:  # noqa: BLE001 - it costs the words; the exits are to be judged all the same
-            context = {"message": "an end could not be logged", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-            return exits
+        if exits:
+            with _reported("an end could not be logged"):
+                exits = self._say(exits)
+        return exits
 
     def _wait_for_halves(self) -> None:
         if self._timer is None and self._assembler.waiting:
@@ -278,12 +274,3 @@ class Bus:
         self._keep(halves)
         self._wake_for(halves)
         self._wait_for_halves()
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Identifies the file at this path; None while there is none. An inode alone is soon used again."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns

@@ -36,6 +36,7 @@ from typing import Final, Literal
 from monitord.core.model import OperatorAction
 
 from . import process_list, wire
+from .process_list import epoch_seconds
 
 _EVENTS = b"s:process:event"
 _LINES = b"s:log:PM2"
@@ -67,17 +68,8 @@ _OLD = "_old_"
 
 _KEPT = frozenset(
     {
-        "event",
-        "manually",
-        "at",
-        "pm_id",
-        "name",
-        "status",
-        "restart_time",
-        "exit_code",
-        "pm_uptime",
-        "created_at",
-        "data",
+        *("event", "manually", "at", "data", "pm_id", "name", "status"),
+        *("restart_time", "exit_code", "pm_uptime", "created_at"),
     }
 )
 
@@ -191,47 +183,26 @@ def _event(body: wire.Argument) -> ExitEvent | OperatorDone | Online | None:
     if name is not None and name[1] != b"exit" and name[2] == b"false":
         return Online() if name[1] == b"online" else None
     match wire.unpack(body, object_pairs_hook=_keep):
-        case {"event": "exit", "process": {"pm_id": _} as process, **rest}:
-            return _end(rest.get("at"), process)
-        case {"event": str(what), "manually": True, "process": {"pm_id": _} as process, **rest}:
-            return _ordered(what, rest.get("at"), process)
+        case {"event": str(what), "process": {"pm_id": pm_id} as process, **rest}:
+            known, service = _process_id(pm_id), process_list.text(process.get("name"))
         case _:
             return None
-
-
-def _ordered(what: str, at: object, process: dict[str, object]) -> OperatorDone | None:
-    known = _process_id(process["pm_id"])
     if known is None:
         return None
-    return OperatorDone(
-        process=known,
-        service=process_list.text(process.get("name")) or "",
-        what=what[:_MAX_WHAT],
-        at=process_list.epoch_seconds(at),
-        restarts=process_list.integer(process.get("restart_time")),
-        created_at=process_list.epoch_seconds(process.get("created_at")),
-    )
-
-
-def _end(at: object, process: dict[str, object]) -> ExitEvent | None:
-    known, service = _process_id(process["pm_id"]), process_list.text(process.get("name"))
-    if known is None or service is None:
-        return None
-    return ExitEvent(
-        process=known,
-        service=service,
-        at=process_list.epoch_seconds(at),
-        code=process_list.integer(process.get("exit_code")),
-        ordered=process.get("status") == "stopping",
-        restarts=process_list.integer(process.get("restart_time")),
-        began=process_list.epoch_seconds(process.get("pm_uptime")),
-    )
+    at, restarts = epoch_seconds(rest.get("at")), process_list.integer(process.get("restart_time"))
+    if what == "exit" and service is not None:
+        code, is_ordered = process_list.integer(process.get("exit_code")), process.get("status") == "stopping"
+        return ExitEvent(known, service, at, code, is_ordered, restarts, epoch_seconds(process.get("pm_uptime")))
+    if what != "exit" and rest.get("manually") is True:
+        created_at = epoch_seconds(process.get("created_at"))
+        return OperatorDone(known, service or "", what[:_MAX_WHAT], at, restarts, created_at)
+    return None
 
 
 def _line(body: wire.Argument) -> ExitLine | Stopping | MemoryLimitHit | WatchedFileChanged | ExitRetracted | None:
     match wire.unpack(body, object_pairs_hook=_keep):
         case {"data": str(text), "process": {"pm_id": "PM2"}, **rest}:
-            at = process_list.epoch_seconds(rest.get("at"))
+            at = epoch_seconds(rest.get("at"))
         case _:
             return None
     if (said := _EXITED.fullmatch(text)) is not None:
@@ -277,18 +248,15 @@ _DONE: Final[Mapping[str, Literal["restart", "reload", "stop"]]] = {
 
 def act_of(fact: Fact, arrived: float) -> OperatorAction | None:
     """The operator's action in one fact of the bus; None for all else. `arrived` (Unix seconds) is its default time."""
+    if not isinstance(fact, OperatorDone | Stopping | ExitEvent):
+        return None
+    at, instance = arrived if fact.at is None else fact.at, instance_of(fact.process)
     match fact:
         case OperatorDone(what=what) if what in _DONE:
-            at = arrived if fact.at is None else fact.at
-            return OperatorAction(
-                fact.service, instance_of(fact.process), at, _DONE[what], fact.restarts, fact.created_at
-            )
+            return OperatorAction(fact.service, instance, at, _DONE[what], fact.restarts, fact.created_at)
         case Stopping():
-            return OperatorAction(
-                fact.service, instance_of(fact.process), arrived if fact.at is None else fact.at, "stopping"
-            )
+            return OperatorAction(fact.service, instance, at, "stopping")
         case ExitEvent(ordered=True):
-            at = arrived if fact.at is None else fact.at
-            return OperatorAction(fact.service, instance_of(fact.process), at, "ended", fact.restarts)
+            return OperatorAction(fact.service, instance, at, "ended", fact.restarts)
         case _:
             return None

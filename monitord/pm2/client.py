@@ -138,7 +138,7 @@ class _Connection:
     @classmethod
     async def made(cls, home: Path) -> "_Connection":
         path = home / "rpc.sock"
-        socket_file = _identity(path)  # before: of a socket that takes its place meanwhile, the next question learns
+        socket_file = identity(path)  # before: of a socket that takes its place meanwhile, the next question learns
         reader, writer = await asyncio.open_unix_connection(sock=await connect(path), limit=_CHUNK_BYTES)
         return cls(home, socket_file, reader, writer)
 
@@ -147,7 +147,7 @@ class _Connection:
 
         A PM2 that was replaced may live on, and answer of processes that are no longer the fleet's.
         """
-        return not (self._reader.at_eof() or self._writer.is_closing()) and self._socket_file == _identity(path)
+        return not (self._reader.at_eof() or self._writer.is_closing()) and self._socket_file == identity(path)
 
     async def ask(self, method: str) -> wire.Argument:
         call_id = f"monitord:{next(_ids)}"
@@ -194,13 +194,13 @@ async def call(home: Path, method: Method, *, timeout: float) -> object:
         return await client.call(method, timeout=timeout)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is there now; None where there is none that can be seen."""
+def identity(path: Path) -> tuple[int, int, int] | None:
+    """Which file is there now; None where there is none that can be seen. An inode alone is soon used again."""
     try:
         found = path.stat()
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 async def connect(path: Path) -> socket.socket:

@@ -63,10 +63,10 @@ class ExitAssembler:
                 return self._line(fact, arrived, now)
             case ExitEvent():
                 return self._end(fact, arrived, now)
-            case MemoryLimitHit():
-                _remember(self._hungry, fact.process, arrived if fact.at is None else fact.at)
-            case WatchedFileChanged():
-                _remember(self._changed, fact.service, arrived if fact.at is None else fact.at)
+            case MemoryLimitHit(process, at):
+                _remember(self._hungry, process, arrived if at is None else at)
+            case WatchedFileChanged(service, at):
+                _remember(self._changed, service, arrived if at is None else at)
             case OperatorDone():
                 # Its exit may be an echo whose original was missed, which alone does not show who did it.
                 half = self._halves.get(fact.process)
@@ -93,13 +93,8 @@ class ExitAssembler:
         if half is not None and not half.line:
             code = line.code if half.exit.code is None else half.exit.code
             return (replace(half.exit, code=code, signal=line.signal),)
-        ended = ProcessExit(
-            service=line.service,
-            instance=instance_of(line.process),
-            at=arrived if line.at is None else line.at,
-            code=line.code,
-            signal=line.signal,
-        )
+        at = arrived if line.at is None else line.at
+        ended = ProcessExit(line.service, instance_of(line.process), at, line.code, line.signal)
         return self._hold(line.process, ended, half, now, line=True)
 
     def _end(self, end: ExitEvent, arrived: float, now: float) -> tuple[ProcessExit, ...]:
@@ -108,11 +103,12 @@ class ExitAssembler:
                 return ()
             _remember(self._ended, end.process, end.began)
         at = arrived if end.at is None else end.at
-        memory = end.ordered and self._was_hungry(instance_of(end.process), at)
-        watch = end.ordered and not memory and self._was_changed(end.service, instance_of(end.process), at)
+        instance = instance_of(end.process)
+        memory = end.ordered and self._was_hungry(instance, at)
+        watch = end.ordered and not memory and self._was_changed(end.service, instance, at)
         ended = ProcessExit(
             service=end.service,
-            instance=instance_of(end.process),
+            instance=instance,
             at=at,
             code=end.code,
             manually=end.ordered and not memory and not watch,

@@ -43,17 +43,13 @@ class Environment(Struct, frozen=True, gc=False, rename={"node_options": "NODE_O
     name: Scalar = None
     status: Scalar = None
     restart_time: Scalar = None
-    unstable_restarts: Scalar = None
     created_at: Scalar = None
     pm_uptime: Scalar = None
     exit_code: Scalar = None
     autorestart: Scalar = None
     cron_restart: Scalar = None
     max_memory_restart: Scalar = None
-    exec_mode: Scalar = None
     pmx_module: Scalar = None
-    pm_out_log_path: Scalar = None
-    pm_err_log_path: Scalar = None
     kill_timeout: Scalar = None
     listen_timeout: Scalar = None
     exp_backoff_restart_delay: Scalar = None

@@ -12,7 +12,6 @@ from monitord.core.names import distinct
 from . import Pm2Error, app_numbers, monitor_data, wire
 
 MAX_NAME_CHARACTERS = 200
-_MAX_PATH_CHARACTERS = 4096
 _MAX_INTEGER = 2**63 - 1  # what SQLite can hold
 _MAX_EPOCH_SECONDS = 2**33  # the year 2242; anything later is no start time
 
@@ -55,11 +54,9 @@ class ListedProcess:
         created_at: when an operator last touched it, epoch seconds; None once PM2 gave up on it.
         started_at: when the running process was started, epoch seconds; None when not online or launching.
         exit_code: of the last exit; 0 also stands for every death by signal. None before the first exit.
-        unstable_restarts: exits within min_uptime that count towards `errored`.
         autorestart: False when PM2 leaves it stopped after an exit.
         cron_restart: the schedule PM2 restarts it by.
         memory_limit_bytes: PM2 restarts it past this; such a restart looks like an operator's.
-        exec_mode: `fork_mode` or `cluster_mode`.
         module: it is a PM2 module (pm2-logrotate), not an app.
         watch: PM2 restarts it when its files change; such a restart looks like an operator's.
         backoff: PM2 waits before it restarts it, longer each time (exp_backoff_restart_delay).
@@ -68,8 +65,6 @@ class ListedProcess:
         last_started_at: when its last run was started, epoch seconds, whether it runs or not; None when unsaid.
         restart_delay: seconds PM2 waits after each end before it restarts it; None when it does not.
         may_end: PM2 leaves it stopped after the exit code it has, or 0 where it has none (stop_exit_codes).
-        out_log_path: where PM2 writes its stdout.
-        err_log_path: where PM2 writes its stderr.
         numbers: what the app reports; none without instrumentation.
         numbers_form: under which names, and in which units.
         heap_limit_bytes: the most heap that Node may use (--max-old-space-size); None where it has no limit.
@@ -86,11 +81,9 @@ class ListedProcess:
     created_at: float | None
     started_at: float | None
     exit_code: int | None
-    unstable_restarts: int | None
     autorestart: bool
     cron_restart: str | None
     memory_limit_bytes: int | None
-    exec_mode: str | None
     module: bool
     watch: bool
     backoff: bool
@@ -99,8 +92,6 @@ class ListedProcess:
     last_started_at: float | None
     restart_delay: float | None
     may_end: bool
-    out_log_path: str | None
-    err_log_path: str | None
     numbers: app_numbers.Values = ()
     numbers_form: WordForm | None = None
     heap_limit_bytes: int | None = None
@@ -198,11 +189,9 @@ def _process(entry: monitor_data.Entry) -> ListedProcess | None:
         created_at=epoch_seconds(env.created_at),
         started_at=last_started_at if begun else None,
         exit_code=integer(env.exit_code),
-        unstable_restarts=integer(env.unstable_restarts),
         autorestart=env.autorestart not in (False, "false"),
         cron_restart=_schedule(env.cron_restart),
         memory_limit_bytes=_positive(env.max_memory_restart),
-        exec_mode=text(env.exec_mode),
         module=env.pmx_module in (True, "true"),
         watch=bool(env.watch) and env.watch not in ("false", "0"),
         backoff=_positive(env.exp_backoff_restart_delay) is not None,
@@ -210,15 +199,10 @@ def _process(entry: monitor_data.Entry) -> ListedProcess | None:
         listen_timeout=_seconds(env.listen_timeout),
         last_started_at=last_started_at,
         restart_delay=_seconds(env.restart_delay),
-        may_end=env.stop_exit_codes is not None and _may_end(env),
-        out_log_path=_path(env.pm_out_log_path),
-        err_log_path=_path(env.pm_err_log_path),
+        may_end=env.stop_exit_codes is not None
+        and (integer(env.exit_code) or 0) in {integer(code) for code in env.stop_codes},
         heap_limit_bytes=app_numbers.heap_limit(env.node_args) or app_numbers.heap_limit(env.node_options),
     )
-
-
-def _may_end(env: monitor_data.Environment) -> bool:
-    return (integer(env.exit_code) or 0) in {integer(code) for code in env.stop_codes}
 
 
 def _number(value: object) -> float | None:
@@ -274,10 +258,3 @@ def text(value: object) -> str | None:
 
 def _schedule(value: object) -> str | None:
     return None if value in (0, "0") else text(value)  # PM2 reads 0 as none
-
-
-def _path(value: object) -> str | None:
-    """A path as it is, or not at all: half a path names another file."""
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_PATH_CHARACTERS or not value.isprintable():
-        return None
-    return value

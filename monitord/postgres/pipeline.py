@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitord.core.names import distinct
 from monitord.postgres import queries
-from monitord.postgres.counted import changes
 from monitord.postgres.participation import spellings, upper
+from monitord.postgres.session import changes
 
 if TYPE_CHECKING:
     from monitord.postgres.session import Connection, Session

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitord.core.history.epochs import Calendar
 from monitord.postgres import queries
-from monitord.postgres.counted import changes
 from monitord.postgres.participation import lower, upper
+from monitord.postgres.session import changes
 
 if TYPE_CHECKING:
     import asyncpg

@@ -15,13 +15,12 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
 from monitord.failures import FailureError
 from monitord.postgres import queries
-from monitord.postgres.counted import Counted
 from monitord.postgres.dsn import Address, DsnHost, parse
 from monitord.postgres.errors import PostgresError, explain
 
@@ -52,6 +51,10 @@ _NEXT_HOST = (
     asyncpg.TargetServerAttributeNotMatched,
 )
 _ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError)
+# Whose rows are followed by the server's counters: tables and materialized views, and no part of a whole.
+_COUNTED: Final = ("r", "m")
+# Transactions after which nobody asks for a table any more.
+_FORGOTTEN_AFTER: Final = 100
 
 
 class Session:
@@ -305,3 +308,42 @@ class Session:
 def _of_server(left: float) -> float:
     """How many of the seconds that are left the server has for a statement."""
     return min(left * _STATEMENT_SHARE, max(left - _ANSWER_SECONDS, left / 2))
+
+
+class Counted:
+    """The rows of queries.COUNTERS for all oids that are asked for, by transaction."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[int, int] = {}
+        self._sized: dict[int, int] = {}
+        self._transaction = -1
+        self._rows: dict[int, asyncpg.Record] = {}
+        self._asked: frozenset[int] = frozenset()
+        self._asked_sized: frozenset[int] = frozenset()
+
+    async def of(
+        self, connection: Connection, transaction: int, oids: Collection[int], *, sized: bool = False
+    ) -> Mapping[int, asyncpg.Record]:
+        """The rows by oid, as of this transaction (its number); of a relation that is gone there is none.
+
+        `sized`: with the pages of each, for which a lock is taken.
+        """
+        for wanted in (self._wanted, self._sized) if sized else (self._wanted,):
+            wanted.update(dict.fromkeys(oids, transaction))
+        asked = self._asked_sized if sized else self._asked
+        if transaction != self._transaction or not asked.issuperset(oids):
+            for wanted in (self._wanted, self._sized):
+                for oid in [oid for oid, last in wanted.items() if transaction - last > _FORGOTTEN_AFTER]:
+                    del wanted[oid]
+            rows = await connection.fetch(queries.COUNTERS, list(self._wanted), list(self._sized))
+            self._rows = {row["oid"]: row for row in rows}
+            self._asked, self._asked_sized = frozenset(self._wanted), frozenset(self._sized)
+            self._transaction = transaction
+        return {oid: self._rows[oid] for oid in oids if oid in self._rows}
+
+
+def changes(row: asyncpg.Record | None) -> tuple[object, ...] | None:
+    """What is another number once a table has changed; None where the server does not count that."""
+    if row is None or row["kind"] not in _COUNTED or not row["told"]:
+        return None
+    return tuple(row[name] for name in ("oid", "inserted", "updated", "deleted"))

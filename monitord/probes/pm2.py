@@ -131,37 +131,30 @@ def _constant(process: process_list.ListedProcess, alive: ProcessState | None, *
 def _told(
     process: process_list.ListedProcess, labels: tuple[tuple[str, str], ...], *, is_own: bool
 ) -> Iterator[Sample]:
-    def of(name: str, value: Value, unit: str = "1") -> Sample:
-        return Sample(name, labels, value, unit)
-
-    yield of("service_started_at", process.started_at, "timestamp")
-    yield of("service_created_at", process.created_at, "timestamp")
-    yield of("service_restarts", process.restarts)
-    yield of("service_exit_code", process.exit_code)
-    if process.cron_restart is not None:
-        yield of("service_cron", process.cron_restart, "")
-    if not process.autorestart:
-        yield of("service_autorestart", 0)
-        if process.cron_restart is not None:
-            yield of("service_schedule", process.cron_restart, "")
-    if process.memory_limit_bytes is not None:
-        yield of("service_memory_limit", process.memory_limit_bytes, "bytes")
-    if process.watch:
-        yield of("service_watch", 1)
-    if process.last_started_at is not None and process.started_at is None:
-        yield of("service_last_started_at", process.last_started_at, "timestamp")
-    if process.restart_delay is not None:
-        yield of("service_restart_delay", process.restart_delay, "seconds")
-    if process.may_end:
-        yield of("service_may_end", 1)
-    if process.backoff:
-        yield of("service_backoff", 1)
-    # Only where it says how long a state may last: most of the time it says nothing.
-    if process.status == "stopping" and process.kill_timeout is not None:
-        yield of("service_kill_timeout", process.kill_timeout, "seconds")
-    if process.status == "launching" and process.listen_timeout is not None:
-        yield of("service_listen_timeout", process.listen_timeout, "seconds")
-    if process.module:
-        yield of("service_module", 1)
-    if is_own:
-        yield of("service_self", 1)
+    by_the_clock = process.cron_restart if not process.autorestart else None
+    # How long a state may last only where it says so: most of the time it says nothing.
+    kill_timeout = process.kill_timeout if process.status == "stopping" else None
+    listen_timeout = process.listen_timeout if process.status == "launching" else None
+    always: tuple[tuple[str, Value, str], ...] = (
+        ("started_at", process.started_at, "timestamp"),
+        ("created_at", process.created_at, "timestamp"),
+        ("restarts", process.restarts, "1"),
+        ("exit_code", process.exit_code, "1"),
+    )
+    where_told: tuple[tuple[str, Value, str], ...] = (
+        ("cron", process.cron_restart, ""),
+        ("autorestart", None if process.autorestart else 0, "1"),
+        ("schedule", by_the_clock, ""),
+        ("memory_limit", process.memory_limit_bytes, "bytes"),
+        ("watch", 1 if process.watch else None, "1"),
+        ("last_started_at", process.last_started_at if process.started_at is None else None, "timestamp"),
+        ("restart_delay", process.restart_delay, "seconds"),
+        ("may_end", 1 if process.may_end else None, "1"),
+        ("backoff", 1 if process.backoff else None, "1"),
+        ("kill_timeout", kill_timeout, "seconds"),
+        ("listen_timeout", listen_timeout, "seconds"),
+        ("module", 1 if process.module else None, "1"),
+        ("self", 1 if is_own else None, "1"),
+    )
+    for name, value, unit in (*always, *(told for told in where_told if told[1] is not None)):
+        yield Sample(f"service_{name}", labels, value, unit)

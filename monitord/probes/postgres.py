@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitord.core.model import Kind, Sample, Unmeasured, sample
-from monitord.postgres import catalogue, queries, served, sessions
+from monitord.postgres import catalogue, queries, sessions
 from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
 from monitord.postgres.relations import (
     FOREIGN,
@@ -27,6 +27,9 @@ from monitord.probes.base import Measured, Request, server_clock
 if TYPE_CHECKING:
     import asyncpg
 
+    from monitord.postgres.session import Connection
+
+T = TypeVar("T")
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 _COUNT_SHARE = 0.5  # of what is left of it, for one exact count
 _KEYS_MOVE_AFTER = 100_000  # rows counted after one key
@@ -157,17 +160,17 @@ class PostgresProbe:
 
         The key stays for many counts, so that what is committed late is counted; then two counts share the next one.
         """
-        left = deadline - asyncio.get_running_loop().time()
         quoted, serial, cap = root["quoted"], root["serial"], self._bounds[label].cap
         oid, after = self._keys.get(label, (None, 0))
-        try:
-            async with self._session.read_only(left * _COUNT_SHARE) as connection:
-                newest = await connection.fetchval(queries.newest_key(quoted, serial)) or 0
-                if oid != root["oid"] or newest < after:  # the first count, or the sequence was begun anew
-                    after = newest
-                row = await connection.fetchrow(queries.arrived(quoted, serial), after, cap)
-        except PostgresError:
-            row = None
+
+        async def counted(connection: Connection) -> asyncpg.Record | None:
+            nonlocal after
+            newest = await connection.fetchval(queries.newest_key(quoted, serial)) or 0
+            if oid != root["oid"] or newest < after:  # the first count, or the sequence was begun anew
+                after = newest
+            return await connection.fetchrow(queries.arrived(quoted, serial), after, cap)
+
+        row = await self._beside(deadline, counted)
         if row is None:
             return [sample("table_recent", None, table=label, since=str(after))]
         self._keys[label] = (root["oid"], after)
@@ -180,24 +183,24 @@ class PostgresProbe:
                 found.append(sample("table_arrived", 0, table=label, since=str(row["top"]), capped="0"))
         return found
 
-    async def _lag(self, deadline: float) -> float | None:
-        """Seconds a standby is behind its primary; None where it does not show it (some that are managed do not)."""
+    async def _beside(self, deadline: float, ask: Callable[[Connection], Awaitable[T]]) -> T | None:
+        """What the reading can do without, asked in its share of what is left; None where that cannot be had."""
         left = deadline - asyncio.get_running_loop().time()
         try:
             async with self._session.read_only(left * _COUNT_SHARE) as connection:
-                lag = await connection.fetchval(queries.LAG)
+                return await ask(connection)
         except PostgresError:
             return None
+
+    async def _lag(self, deadline: float) -> float | None:
+        """Seconds a standby is behind its primary; None where it does not show it (some that are managed do not)."""
+        lag = await self._beside(deadline, lambda connection: connection.fetchval(queries.LAG))
         return None if lag is None else round(float(lag), 3)
 
     async def _near(self, name: str, deadline: float) -> str:
         """What else a name that was not found may have meant, to end a sentence."""
-        left = deadline - asyncio.get_running_loop().time()
-        try:
-            async with self._session.read_only(left * _COUNT_SHARE) as connection:
-                found = [row["label"] for row in await connection.fetch(queries.NEAR, name)]
-        except PostgresError:
-            return ""
+        rows = await self._beside(deadline, lambda connection: connection.fetch(queries.NEAR, name))
+        found = [row["label"] for row in rows or ()]
         return f"; there is {' and '.join(found)}" if found else ""
 
     def listen(self, heard: Callable[[str], None]) -> None:
@@ -245,7 +248,7 @@ class PostgresProbe:
             source = await connection.fetchval(queries.SOURCE_OF_READ_ONLY) if is_read_only else None
             waiting = await sessions.waits(connection, doing)
         self._catalogue, server, now = known, known.server, known.now
-        refusals = await served.refusals(
+        refusals = await sessions.refusals(
             known, doing, source, pid_told, lambda: self._session.accepted(deadline - loop.time())
         )
         return [
@@ -302,12 +305,8 @@ class PostgresProbe:
 
     async def _counted(self, quoted: str, since: int, cap: int, deadline: float) -> asyncpg.Record | None:
         """One bounded count; None when it did not finish in its share of the time."""
-        left = deadline - asyncio.get_running_loop().time()
-        try:
-            async with self._session.read_only(left * _COUNT_SHARE) as connection:
-                return await connection.fetchrow(queries.recent(quoted), since, since + self._length, cap)
-        except PostgresError:
-            return None
+        bounds = since, since + self._length, cap
+        return await self._beside(deadline, lambda connection: connection.fetchrow(queries.recent(quoted), *bounds))
 
 
 def _name(configured: str) -> tuple[str | None, str]:

@@ -230,11 +230,9 @@ PROCESS = ListedProcess(
     created_at=None,
     started_at=None,
     exit_code=None,
-    unstable_restarts=None,
     autorestart=True,
     cron_restart=None,
     memory_limit_bytes=None,
-    exec_mode=None,
     module=False,
     watch=False,
     backoff=False,
@@ -243,8 +241,6 @@ PROCESS = ListedProcess(
     last_started_at=None,
     restart_delay=None,
     may_end=False,
-    out_log_path=None,
-    err_log_path=None,
 )
 
 

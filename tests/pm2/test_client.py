@@ -314,11 +314,9 @@ async def test_what_pm2_does_not_say_is_none_and_never_zero(home: Path) -> None:
         created_at=None,
         started_at=None,
         exit_code=None,
-        unstable_restarts=None,
         autorestart=True,
         cron_restart=None,
         memory_limit_bytes=None,
-        exec_mode=None,
         module=False,
         watch=False,
         backoff=False,
@@ -327,8 +325,6 @@ async def test_what_pm2_does_not_say_is_none_and_never_zero(home: Path) -> None:
         last_started_at=None,
         restart_delay=None,
         may_end=False,
-        out_log_path=None,
-        err_log_path=None,
     )
 
 
@@ -367,11 +363,6 @@ async def test_a_name_is_made_fit_to_print_and_to_store(home: Path) -> None:
     assert process.name.startswith("evil\ufffd[2J\ufffd\ufffd\ufffdx")
     assert len(process.name) == MAX_NAME_CHARACTERS
     assert process.name.encode().decode().isprintable()
-
-
-async def test_a_log_path_that_is_not_one_is_dropped_rather_than_altered(home: Path) -> None:
-    (process,) = await listed(home, entry(pm_out_log_path="/var/log/a\x00b", pm_err_log_path="/var/log/a.log"))
-    assert (process.out_log_path, process.err_log_path) == (None, "/var/log/a.log")
 
 
 async def test_a_process_without_a_name_is_left_out_and_the_others_are_not(home: Path) -> None:
@@ -463,9 +454,7 @@ async def test_a_real_pm2_is_seen_as_it_is(real_pm2: RealPm2) -> None:
     assert before - 1 < process.started_at <= process.created_at < process.started_at + 1
     assert process.created_at < time.time() + 1
     assert (process.cron_restart, process.memory_limit_bytes) == ("0 3 * * *", 300 * 1024 * 1024)
-    assert (process.exec_mode, process.module, process.autorestart) == ("fork_mode", False, True)
-    assert process.out_log_path is not None
-    assert Path(process.out_log_path).is_relative_to(real_pm2.home)
+    assert (process.module, process.autorestart) == (False, True)
     assert SECRET not in repr(process)
 
 
@@ -514,7 +503,6 @@ async def test_what_pm2_gives_up_on_is_errored_and_has_no_creation_any_more(real
     real_pm2.run("start", real_pm2.app("broken", "raise SystemExit(4)", max_restarts=3, min_uptime=20_000))
     errored = await real_pm2.until(lambda seen: seen.status == "errored", "broken")
     assert (errored.restarts, errored.exit_code, errored.created_at, errored.pid) == (2, 4, None, None)
-    assert errored.unstable_restarts == 0
 
 
 @pytest.mark.servers

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final
 
 from monitord.core.model import Failure, Sample, Unmeasured, sample
@@ -19,7 +20,6 @@ from monitord.probes.base import Measured, Request
 from monitord.probes.checks.base import CheckClient, CheckResult, ScheduledCheck
 
 if TYPE_CHECKING:
-    from monitord.config import checks as config
     from monitord.probes import ProbeContext
 
 # So many run at the same time; the rest follow as those end.
@@ -35,51 +35,23 @@ _BACKSTOP: Final = 1.1
 _CLOSE_SECONDS: Final = 2.0
 
 
-def _http(name: str, check: config.HttpCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as below
-    from monitord.probes.checks.http import HttpCheck
-
-    return HttpCheck(name, check, timeout)
-
-
-def _tcp(name: str, check: config.TcpCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - not over it
-    from monitord.probes.checks.tcp import TcpCheck
-
-    return TcpCheck(name, check, timeout)
-
-
-def _sql(name: str, check: config.SqlCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:
-    from monitord.probes.checks.sql import SqlCheck
-
-    return SqlCheck(name, context.shared, check.query, check.unit, timeout)
-
-
-def _freshness(name: str, check: config.FreshnessCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:
-    from monitord.probes.checks.sql import FreshnessCheck
-
-    return FreshnessCheck(name, context.shared, check.table, check.column, check.query, timeout)
-
-
-def _checkin(name: str, check: config.CheckinCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - all alike
-    from monitord.probes.checks.checkin import CheckinCheck
-
-    return CheckinCheck(name, context.reports, timeout)
-
-
-def _command(name: str, check: config.CommandCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as _tcp
-    from monitord.probes.checks.command import CommandCheck
-
-    return CommandCheck(name, check.command, timeout)
+def _class(place: str) -> Callable[..., CheckClient]:
+    found: Callable[..., CheckClient] = resolve_name(f"{__name__}.{place}")
+    return found
 
 
 # Type -> what makes a check of its settings: its name, what is set of it, its deadline in seconds, what probes share.
-Maker = Callable[[str, Any, float, "ProbeContext"], CheckClient]
-MAKERS: Final[Mapping[str, Maker]] = {
-    "http": _http,
-    "tcp": _tcp,
-    "sql": _sql,
-    "freshness": _freshness,
-    "checkin": _checkin,
-    "command": _command,
+MAKERS: Final[Mapping[str, Callable[[str, Any, float, ProbeContext], CheckClient]]] = {
+    "http": lambda name, check, timeout, _: _class("http:HttpCheck")(name, check, timeout),
+    "tcp": lambda name, check, timeout, _: _class("tcp:TcpCheck")(name, check, timeout),
+    "sql": lambda name, check, timeout, context: _class("sql:SqlCheck")(
+        name, context.shared, check.query, check.unit, timeout
+    ),
+    "freshness": lambda name, check, timeout, context: _class("sql:FreshnessCheck")(
+        name, context.shared, check.table, check.column, check.query, timeout
+    ),
+    "checkin": lambda name, _, timeout, context: _class("checkin:CheckinCheck")(name, context.reports, timeout),
+    "command": lambda name, check, timeout, _: _class("command:CommandCheck")(name, check.command, timeout),
 }
 
 
