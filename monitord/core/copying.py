@@ -55,9 +55,7 @@ def slot_by_slot(kind: type[T]) -> type[T]:
             taken.append(name)
         body.append(f"  set_{name}(self, {value})")
     lines = [f"def made({', '.join(scope)}):", f" def __init__({', '.join(taken)}):", *body, " return __init__"]
-    found: dict[str, Any] = {}
-    exec("\n".join(lines), found)  # noqa: S102 - of nothing but field names
-    made = found["made"](**scope)
+    made = _written(lines, scope)
     made.__qualname__ = f"{kind.__qualname__}.__init__"
     kind.__init__ = made  # type: ignore[method-assign]
     return kind
@@ -83,10 +81,15 @@ def with_these(kind: type[T], *names: str) -> Callable[..., T]:
         "  return made",
         " return copy",
     ]
+    copy: Callable[..., T] = _written(lines, scope)
+    return copy
+
+
+def _written(lines: list[str], scope: dict[str, Any]) -> Any:
+    """What the function `made` returns that these lines define, of all that is in the scope."""
     found: dict[str, Any] = {}
     exec("\n".join(lines), found)  # noqa: S102 - of nothing but field names
-    copy: Callable[..., T] = found["made"](**scope)
-    return copy
+    return found["made"](**scope)
 
 
 def _copier(kind: type) -> Callable[[Any, dict[str, object]], object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from monitord.core.app_numbers import same_number
 from monitord.core.hours import OTHERWISE, HourlyLimit, hourly
@@ -13,6 +13,7 @@ from monitord.core.model import Severity
 from monitord.core.names import EVERYTHING
 from monitord.core.thresholds import Threshold
 
+T = TypeVar("T")
 Expected = Literal["online", "stopped", "periodic"]
 
 # The fleet that these orders were first given for: what is watched of it by default, and what explains what there.
@@ -131,6 +132,11 @@ class CheckOrder:
     schedule: str = ""
     grace: timedelta = timedelta(0)
     max_runtime: timedelta | None = None
+
+
+def _own(declared: T | None, general: T) -> T:
+    """What is declared of one thing, or else what holds of all."""
+    return general if declared is None else declared
 
 
 _AS_ANY_SERVICE: Final = ServiceOrders()
@@ -256,8 +262,7 @@ class StandingOrders:
 
     def growth_limit_of(self, table: str) -> int:
         """The most rows that a table may gain within its window."""
-        declared = self._table(table).growth_limit
-        return self.growth_limit if declared is None else declared
+        return _own(self._table(table).growth_limit, self.growth_limit)
 
     def growth_window_of(self, table: str) -> float:
         """The seconds over which the growth of a table is judged."""
@@ -265,8 +270,7 @@ class StandingOrders:
 
     def growth_steady_of(self, table: str) -> int:
         """The rows an hour below which the growth of a table is steady."""
-        declared = self._table(table).growth_steady
-        return self.growth_steady if declared is None else declared
+        return _own(self._table(table).growth_steady, self.growth_steady)
 
     def flow_stall_of(self, table: str) -> HourlyLimit:
         """How long no new row may come into a table, by the hour of the day."""
@@ -278,20 +282,15 @@ class StandingOrders:
     def disk_limits(self, path: str) -> tuple[float, float]:
         """From which percentage on a disk is warned of, and from which it is critical."""
         declared = self.disk_by_name.get(path, _AS_ANY_DISK)
-        return (
-            self.disk_warning if declared.warning is None else declared.warning,
-            self.disk_critical if declared.critical is None else declared.critical,
-        )
+        return _own(declared.warning, self.disk_warning), _own(declared.critical, self.disk_critical)
 
     def queue_limit(self, queue: str) -> int:
         """The most jobs that may wait in a queue."""
-        declared = self._queue(queue).waiting
-        return self.queue_waiting if declared is None else declared
+        return _own(self._queue(queue).waiting, self.queue_waiting)
 
     def failed_limit(self, queue: str) -> int:
         """The most jobs of a queue that may fail within `queue_window`."""
-        declared = self._queue(queue).failed
-        return self.queue_failed if declared is None else declared
+        return _own(self._queue(queue).failed, self.queue_failed)
 
     def stall_limit(self, queue: str) -> float:
         """For how many seconds none of a queue's jobs may finish, while there are any."""
@@ -311,13 +310,11 @@ class StandingOrders:
 
     def workers_of(self, queue: str) -> tuple[str, ...]:
         """The services that work a queue off, as shell patterns; none where nobody declared any."""
-        declared = self._queue(queue).worker
-        return SEED_WORKERS.get(queue, ()) if declared is None else declared
+        return _own(self._queue(queue).worker, SEED_WORKERS.get(queue, ()))
 
     def cpu_limit(self, service: str) -> float | None:
         """The most of a processor that an instance of `service` may take, in percent; None: not judged."""
-        declared = self._service(service).cpu
-        return self.service_cpu_by_name.get(service, self.service_cpu) if declared is None else declared
+        return _own(self._service(service).cpu, self.service_cpu_by_name.get(service, self.service_cpu))
 
     @property
     def limits_cpu(self) -> bool:
@@ -344,21 +341,17 @@ class StandingOrders:
 
     def memory_limit(self, service: str) -> int:
         """The most memory an instance of `service` may use, in bytes."""
-        declared = self._service(service).memory
-        return self.service_memory_by_name.get(service, self.service_memory) if declared is None else declared
+        return _own(self._service(service).memory, self.service_memory_by_name.get(service, self.service_memory))
 
     def restart_limits(self, service: str) -> tuple[int, int]:
         """How many automatic restarts within `restarts_window` are warned of when passed, and how many are critical."""
         declared = self._service(service)
-        return (
-            self.restarts_warning if declared.restarts_warning is None else declared.restarts_warning,
-            self.restarts_critical if declared.restarts_critical is None else declared.restarts_critical,
-        )
+        own = declared.restarts_warning, declared.restarts_critical
+        return _own(own[0], self.restarts_warning), _own(own[1], self.restarts_critical)
 
     def startup_grace_of(self, service: str) -> float:
         """For how many seconds after its start a service need not be up."""
-        declared = self._service(service).startup_grace
-        return (self.startup_grace if declared is None else declared).total_seconds()
+        return _own(self._service(service).startup_grace, self.startup_grace).total_seconds()
 
     def event_loop_latency_of(self, service: str) -> float:
         """By how many milliseconds one tick in twenty of a service's event loop may be late."""
@@ -367,8 +360,8 @@ class StandingOrders:
     def heap_limits(self, service: str) -> tuple[float, float]:
         """How much of its heap a service may use, in percent, and for how many seconds more than that."""
         declared = self._service(service)
-        span = self.heap_span if declared.heap_span is None else declared.heap_span
-        return self.heap_full if declared.heap_full is None else declared.heap_full, span.total_seconds()
+        span = _own(declared.heap_span, self.heap_span)
+        return _own(declared.heap_full, self.heap_full), span.total_seconds()
 
     def _service(self, name: str) -> ServiceOrders:
         return self.service_by_name.get(name, _AS_ANY_SERVICE)

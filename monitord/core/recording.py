@@ -81,12 +81,9 @@ class Recorder:
             frame["lived"] = observation.lived
         if observation.boot:
             frame["boot"] = observation.boot
-        if observation.exits:
-            frame["exits"] = encode(observation.exits)
-        if observation.acts:
-            frame["acts"] = encode(observation.acts)
-        if observation.commands:
-            frame["commands"] = encode(observation.commands)
+        for name in ("exits", "acts", "commands"):
+            if heard := getattr(observation, name):
+                frame[name] = encode(heard)
         return frame
 
     def _reading(self, reading: Reading) -> Frame:

@@ -169,29 +169,10 @@ class _Tally:
             self.most = value if self.most is None or value > self.most else self.most
 
     def fields(self) -> list[float | None]:
-        return [
-            self.readings,
-            self.least,
-            round(self.total, 3),
-            self.most,
-            round(self.up, 3),
-            round(self.down, 3),
-            round(self.blind, 3),
-            self.gained,
-        ]
+        times = (round(seconds, 3) for seconds in (self.up, self.down, self.blind))
+        return [self.readings, self.least, round(self.total, 3), self.most, *times, self.gained]
 
     def row(self, start: int, series: str, member: str) -> Rollup:
         mean = None if self.least is None else self.total / self.readings
-        return Rollup(
-            start,
-            series,
-            member,
-            self.readings,
-            self.least,
-            mean,
-            self.most,
-            round(self.up),
-            round(self.down),
-            round(self.blind),
-            self.gained,
-        )
+        up, down, blind = round(self.up), round(self.down), round(self.blind)
+        return Rollup(start, series, member, self.readings, self.least, mean, self.most, up, down, blind, self.gained)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,14 @@ from typing import Final, Literal, cast
 Condition = Literal[">", ">=", "<", "<=", "==", "!=", "outside", "inside"]
 EXAMPLE: Final = '"> 50", ">= 50", "< 1", "<= 1", "== 0", "!= 0", "outside 10..20" or "inside 10..20"'
 _RANGES: Final = ("outside", "inside")
+_COMPARED: Final = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _SIGN: Final = re.compile(r"(>=|<=|==|!=|>|<)\s*(.*)", re.DOTALL)
 _WORD: Final = re.compile(r"([a-z]+)\b\s*(.*)", re.IGNORECASE | re.DOTALL)
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:_\d{3})*(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
@@ -41,23 +50,9 @@ class Threshold:
         """Whether a number is as it must not be. What is not a number (NaN) is."""
         if math.isnan(number):
             return True
-        match self.condition:
-            case ">":
-                return number > self.value
-            case ">=":
-                return number >= self.value
-            case "<":
-                return number < self.value
-            case "<=":
-                return number <= self.value
-            case "==":
-                return number == self.value
-            case "!=":
-                return number != self.value
-            case "outside":
-                return not self.value <= number <= self.upper
-            case "inside":
-                return self.value <= number <= self.upper
+        if self.condition in _RANGES:
+            return (self.value <= number <= self.upper) == (self.condition == "inside")
+        return bool(_COMPARED[self.condition](number, self.value))
 
     @property
     def range(self) -> str:

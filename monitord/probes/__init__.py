@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ ENTRY_POINTS = "monitord.probes"
 Factory = Callable[["ProbeContext"], Probe]
 
 
-@dataclass(slots=True)
+@dataclass
 class ProbeContext:
     """What probes are made of, and what they share."""
 
@@ -47,34 +47,25 @@ class ProbeContext:
     orders: StandingOrders
     own_pids: Callable[[], frozenset[int]]
     error_lines: Callable[[], tuple[Sample, ...]] = tuple
-    _session: Session | None = None
-    _shared: SharedSessions | None = None
-    _reports: Reports | None = None
 
-    @property
+    @cached_property
     def session(self) -> Session:
         """The one session to Postgres. SettingsError for an address that its driver cannot take apart."""
-        if self._session is None:
-            self._session = self._new_session()
-        return self._session
+        return self._new_session()
 
-    @property
+    @cached_property
     def shared(self) -> SharedSessions:
         """The connections to Postgres that all statements of the operator's own share. SettingsError as above."""
         from monitord.postgres.shared import SharedSessions
 
-        if self._shared is None:
-            self._shared = SharedSessions(self._new_session)
-        return self._shared
+        return SharedSessions(self._new_session)
 
-    @property
+    @cached_property
     def reports(self) -> Reports:
         """What jobs have reported, read for all that ask for it."""
         from monitord.probes.checks.checkin import Reports
 
-        if self._reports is None:
-            self._reports = Reports(self.settings.state_dir)
-        return self._reports
+        return Reports(self.settings.state_dir)
 
     def _new_session(self) -> Session:
         from monitord.postgres.dsn import DsnError
@@ -90,7 +81,7 @@ class ProbeContext:
     @property
     def opened(self) -> Session | None:
         """The session to Postgres, where a probe has asked for it."""
-        return self._session
+        return self.session if "session" in self.__dict__ else None
 
 
 def _pm2(context: ProbeContext) -> Probe:

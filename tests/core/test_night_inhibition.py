@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from monitord.core.alerting.incidents import incidents
-from monitord.core.alerting.roles import roles
+from monitord.core.alerting.inhibition import roles
 from monitord.core.orders import QueueOrders
 
 from .nights import LONG, ORDERS, Night, orders

@@ -8,8 +8,7 @@ import pytest
 from monitord import clocks
 from monitord.core.copying import replace
 from monitord.core.history.clocks import step_of
-from monitord.core.history.model import History
-from monitord.core.history.pipeline_model import NOTHING_KEPT
+from monitord.core.history.model import NOTHING_KEPT, History
 from monitord.core.model import Observation
 from monitord.core.recording import Recorder, replay
 from monitord.probes.base import Measured, Request

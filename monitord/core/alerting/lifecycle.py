@@ -309,15 +309,11 @@ def remind(
     for alert in list(book.values()):
         if alert.state != "firing":
             continue
-        place = key(alert.rule, alert.subject)
+        place, at_least = key(alert.rule, alert.subject), timedelta(seconds=alert.finding.remind_every)
         since = alert.said_at or alert.fired_at or now
         if alert.id in said or now < since:  # notified just now; or the clock was set back, and the wait begins here
             book[place] = replace(alert, said_at=now)
-        elif alert.acked_at is None and now - since >= max(orders.remind_every, _at_least(alert)):
+        elif alert.acked_at is None and now - since >= max(orders.remind_every, at_least):
             book[place] = replace(alert, said_at=now)
             again.append(book[place])
     return tuple(again)
-
-
-def _at_least(alert: Alert) -> timedelta:
-    return timedelta(seconds=alert.finding.remind_every)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from monitord.core.anomalies.interpolation import value_at
+from monitord.core.anomalies.regression import value_at
 from monitord.core.copying import replace
 from monitord.core.history.model import TableHistory
 from monitord.core.orders import StandingOrders

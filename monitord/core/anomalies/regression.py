@@ -1,4 +1,4 @@
-"""Lines through points that do not lie on one: a slope that outliers cannot bend, and how well the points agree on it.
+"""Lines through points: between two of them, or a slope that outliers cannot bend, and how well the points agree on it.
 
 The slope is Theil and Sen's: the median of the slopes of all pairs. Its bounds are Sen's, from the ranks that the
 Mann-Kendall statistic allows at 95%; they hold for noise that does not remember itself, and are narrow otherwise.
@@ -7,6 +7,7 @@ Mann-Kendall statistic allows at 95%; they hold for noise that does not remember
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,20 @@ def slope(points: Points) -> Slope:
     return Slope(
         middle=_middle(pairs), low=pairs[low], high=pairs[high], agreement=sum(1 for s in pairs if s > 0) / len(pairs)
     )
+
+
+def value_at(points: Points, at: float) -> float:
+    """The value of (time, value) points at a moment, on a straight line between the two around it.
+
+    Outside of what they span it is that of the nearest. `points` are in order of time, and not empty.
+    """
+    place = bisect_left(points, at, key=lambda point: point[0])
+    if place == 0:
+        return points[0][1]
+    if place == len(points):
+        return points[-1][1]
+    (before, low), (after, high) = points[place - 1], points[place]
+    return low + (high - low) * (at - before) / (after - before)
 
 
 def median(values: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from monitord.core.copying import slot_by_slot
+from monitord.core.copying import slot_by_slot, with_these
 from monitord.core.latest import latest, latest_equal
 from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
@@ -73,6 +73,9 @@ class Seals:
     def gaps(self) -> tuple[int, ...]:
         """The missed labels that a later seal has overtaken."""
         return tuple(label for label in self.missed if self.latest is not None and label < self.latest)
+
+
+_aged: Final = with_these(Seals, "age_seconds", "judged_seconds")
 
 
 def calendar(orders: StandingOrders) -> Calendar:
@@ -175,19 +178,8 @@ class _Known:
     newest: float
 
     def at(self, now: float) -> Seals:
-        known = self.seals
-        return Seals(
-            known.group,
-            known.expected,
-            known.latest,
-            known.latest_due,
-            known.missed,
-            known.channels_sealed,
-            None if self.latest_at is None else max(0.0, now - self.latest_at),
-            None if self.done_at is None else max(0.0, now - self.done_at),
-            known.waiting,
-            known.passed_over,
-        )
+        age = None if self.latest_at is None else max(0.0, now - self.latest_at)
+        return _aged(self.seals, age, None if self.done_at is None else max(0.0, now - self.done_at))
 
 
 class _Answers:

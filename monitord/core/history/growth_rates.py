@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from monitord.core.anomalies import quiet_hours
-from monitord.core.anomalies.interpolation import value_at
+from monitord.core.anomalies.regression import value_at
 from monitord.core.history.model import History, TableHistory
 from monitord.core.hours import HourlyLimit, Overrun
 from monitord.core.orders import StandingOrders

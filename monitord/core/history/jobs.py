@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from monitord.core.copying import replace
+from monitord.core.history.measures import with_rise
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-
-POINTS_PER_WINDOW = 120
 
 
 def update_jobs(
@@ -53,10 +52,5 @@ def _failures(run: QueueHistory, reading: Reading, name: str, now: float, window
     if total is not None and run.failures_total is not None:
         counted = max(0.0, total - run.failures_total)
     new = max(since or 0.0, counted)
-    points = [(at, count) for at, count in run.failures if at > now - window]
-    if new > 0:
-        if points and now - points[-1][0] < window / POINTS_PER_WINDOW:
-            points[-1] = (points[-1][0], points[-1][1] + new)
-        else:
-            points.append((now, new))
-    return replace(run, failures=tuple(points), failures_total=run.failures_total if total is None else total)
+    points = with_rise(run.failures, new, now, window)
+    return replace(run, failures=points, failures_total=run.failures_total if total is None else total)

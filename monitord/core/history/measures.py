@@ -6,6 +6,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import History, Measure
 
 POINTS_PER_WINDOW = 120
+Points = tuple[tuple[float, float], ...]
 
 
 def update_counter(history: History, name: str, total: float | None, now: float, window: float) -> History:
@@ -16,12 +17,17 @@ def update_counter(history: History, name: str, total: float | None, now: float,
     if was is None:
         return _with(history, name, Measure(since=now, last=total))
     rise = total - was.last if was.last is not None and total >= was.last else total
-    points = [(at, count) for at, count in was.points if at > now - window]
-    if rise > 0 and points and now - points[-1][0] < window / POINTS_PER_WINDOW:
-        points[-1] = (points[-1][0], points[-1][1] + rise)
+    return _with(history, name, replace(was, last=total, points=with_rise(was.points, rise, now, window)))
+
+
+def with_rise(points: Points, rise: float, now: float, window: float) -> Points:
+    """The points of a window with what something rose by just now; those that are close together are one."""
+    kept = [(at, count) for at, count in points if at > now - window]
+    if rise > 0 and kept and now - kept[-1][0] < window / POINTS_PER_WINDOW:
+        kept[-1] = (kept[-1][0], kept[-1][1] + rise)
     elif rise > 0:
-        points.append((now, rise))
-    return _with(history, name, replace(was, last=total, points=tuple(points)))
+        kept.append((now, rise))
+    return tuple(kept)
 
 
 def risen(history: History, name: str, now: float, window: float) -> int | None:

@@ -7,8 +7,7 @@ from typing import Final
 from monitord.core.copying import replace
 from monitord.core.history.database import unlike
 from monitord.core.history.epochs import window_seconds
-from monitord.core.history.model import History
-from monitord.core.history.pipeline_model import ChangedRoots, PipelineHistory
+from monitord.core.history.model import ChangedRoots, History, PipelineHistory
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 

@@ -101,23 +101,8 @@ def _how(end: ProcessExit) -> str:
     return how(ProcessEnd(end.at, end.instance, end.code, end.signal, lived)) or "by itself"
 
 
-def events_of(
-    name: str,
-    old: Mapping[str, Process],
-    new: Mapping[str, Process],
-    change: Change | None,
-    together: FleetRestart | None,
-    reports: BusReports,
-    *,
-    is_many: bool,
-) -> list[ServiceEvent]:
-    """The events of one name between two readings, each with its moment where it is known.
-
-    `is_many`: so many services were restarted by hand that it is a deployment.
-    """
-    found = _events_of(name, old, new, change, together, reports, is_many=is_many)
-    if not found:
-        return []
+def dated(found: Sequence[ServiceEvent], new: Mapping[str, Process], reports: BusReports) -> list[ServiceEvent]:
+    """The events of one name between two readings, each with its moment where it is known."""
     done = any(act.said for act in reports.acts)
     return [
         replace(event, at=_moment(event, new, reports), said=event.said or (done and _is_of_an_act(event)))
@@ -143,7 +128,7 @@ def _moment(event: ServiceEvent, new: Mapping[str, Process], reports: BusReports
     return max((at for at in moments if reports.since < at <= reports.now + LIST_SECONDS), default=None)
 
 
-def _events_of(
+def events_of(
     name: str,
     old: Mapping[str, Process],
     new: Mapping[str, Process],
@@ -153,6 +138,7 @@ def _events_of(
     *,
     is_many: bool,
 ) -> list[ServiceEvent]:
+    """What happened to one name between two readings; `is_many`: so many were restarted by hand: a deployment."""
     if not old:
         return [ServiceEvent(name, "appeared", "operator", "new in PM2's list")] if new else []
     if not new:

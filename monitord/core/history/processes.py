@@ -6,20 +6,19 @@ PM2 restarts a crashed process within milliseconds, so its `status` shows no cra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from monitord.core.copying import replace, with_these
 from monitord.core.history import restarts
-from monitord.core.history.app_figures import followed
 from monitord.core.history.model import History
 from monitord.core.history.periodic import as_periodic, expected, learned_as, with_runs
-from monitord.core.history.process_events import BusReports, events_of
+from monitord.core.history.process_events import BusReports, dated, events_of
 from monitord.core.history.process_model import Batch, Process, ProcessEnd, ServiceHistory, keep_told
-from monitord.core.history.process_states import WAITING, may_rest
+from monitord.core.history.process_states import WAITING, followed, may_rest
 from monitord.core.history.restart_loops import tallied
 from monitord.core.model import OperatorAction, Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
@@ -98,28 +97,16 @@ def _listed(reading: Reading) -> dict[str, dict[str, _Listed]]:
     return fleet
 
 
-# What PM2 has of a process, but for what it uses and reports itself, which changes at each reading.
-_FIELDS: Final = (
-    "state",
-    "restarts",
-    "created_at",
-    "process",
-    "started_at",
-    "exit_code",
-    "schedule",
-    "cron",
-    "autorestart",
-    "module",
-    "own",
-    "memory_limit",
-    "watch",
-    "backoff",
-    "kill_timeout",
-    "listen_timeout",
-    "last_started_at",
-    "restart_delay",
-    "may_end",
-)
+# What PM2 has of a process, but for what it uses and reports itself, which changes at each reading; and how it is read.
+_FIELDS: Final[Mapping[str, Callable[[Value], Any]]] = {
+    "state": lambda value: str(value or "unknown"),
+    **dict.fromkeys(("restarts", "exit_code"), _whole),
+    **dict.fromkeys(("process", "schedule", "cron"), _word),
+    **dict.fromkeys(("created_at", "started_at", "last_started_at", "restart_delay"), _number),
+    **dict.fromkeys(("memory_limit", "kill_timeout", "listen_timeout"), _number),
+    "autorestart": lambda value: value != 0,
+    **dict.fromkeys(("module", "own", "watch", "backoff", "may_end"), bool),
+}
 _TOLD: Final = tuple("service_self" if name == "own" else f"service_{name}" for name in _FIELDS)
 _as_told: Final = attrgetter(*_FIELDS)
 
@@ -127,28 +114,7 @@ _as_told: Final = attrgetter(*_FIELDS)
 @lru_cache(maxsize=4096)
 def _process(reports: tuple[Value, ...]) -> Process:
     """A process but for what it uses and reports itself: nearly always as it was before."""
-    row = dict(zip(_FIELDS, reports, strict=True))
-    return Process(
-        state=str(row["state"] or "unknown"),
-        restarts=_whole(row["restarts"]),
-        created_at=_number(row["created_at"]),
-        process=_word(row["process"]),
-        started_at=_number(row["started_at"]),
-        exit_code=_whole(row["exit_code"]),
-        schedule=_word(row["schedule"]),
-        cron=_word(row["cron"]),
-        autorestart=row["autorestart"] != 0,
-        module=bool(row["module"]),
-        own=bool(row["own"]),
-        memory_limit=_number(row["memory_limit"]),
-        watch=bool(row["watch"]),
-        backoff=bool(row["backoff"]),
-        kill_timeout=_number(row["kill_timeout"]),
-        listen_timeout=_number(row["listen_timeout"]),
-        last_started_at=_number(row["last_started_at"]),
-        restart_delay=_number(row["restart_delay"]),
-        may_end=bool(row["may_end"]),
-    )
+    return Process(**{name: read(told) for (name, read), told in zip(_FIELDS.items(), reports, strict=True)})
 
 
 def update_fleet(
@@ -227,7 +193,8 @@ def update_fleet(
         processes = followed(name, old.lives, begun, watched_since, now, orders)
         happened: list[ServiceEvent] = []
         if not first:
-            happened = events_of(name, old.lives, processes, changes.get(name), together, reports, is_many=is_many)
+            found_of = events_of(name, old.lives, processes, changes.get(name), together, reports, is_many=is_many)
+            happened = dated(found_of, processes, reports)
         if processes or batches or tallies or name in orders.services or name in history.roster:
             going = any(_is_going(process) for process in processes.values())
             ends = tuple(d for d in old.deaths if d.at > now - window)

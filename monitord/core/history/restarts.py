@@ -231,9 +231,7 @@ def fleet_restart(
     if 2 * sum(1 for name in back if changes[name].kind in AUTOMATIC) > len(back):
         return None
     left_behind = tuple(name for name in alive if name not in seen)
-    host = history.reading("host")
-    boot_at = host.number("boot_at") if host is not None else None
-    if boot_at is not None and before < boot_at <= now:
+    if _has_booted(history, before, now):
         return FleetRestart(now, "reboot", left_behind)
     if is_another is True or _pm2_was_away(history, before, now):
         return FleetRestart(now, "resurrected", left_behind)
@@ -263,12 +261,17 @@ def emptied(
         if not daemon or daemon != history.daemon:
             return None  # which daemon answers is not known: each service is reported by itself
         return FleetRestart(now, "deleted", left_behind, is_empty=True, seen_at=now) if len(names) > 1 else None
+    began = reading.by.began_at if reading.by is not None else None
+    at = began if began is not None and before < began <= now else now
+    return FleetRestart(
+        at, "reboot" if _has_booted(history, before, now) else "resurrected", left_behind, is_empty=True, seen_at=now
+    )
+
+
+def _has_booted(history: History, before: float, now: float) -> bool:
     host = history.reading("host")
     boot_at = host.number("boot_at") if host is not None else None
-    began = reading.by.began_at if reading.by is not None else None
-    is_boot = boot_at is not None and before < boot_at <= now
-    at = began if began is not None and before < began <= now else now
-    return FleetRestart(at, "reboot" if is_boot else "resurrected", left_behind, is_empty=True, seen_at=now)
+    return boot_at is not None and before < boot_at <= now
 
 
 def _died(names: Iterable[str], history: History, before: float) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitord.core.anomalies.interpolation import value_at
+from monitord.core.anomalies.regression import value_at
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import FoldedCycle, FoldedWindow
 from monitord.core.report.model import Hour, TableReport
