@@ -30,11 +30,7 @@ class ChannelPlace:
     streamer: bytes | None = None
 
     def account(self, account: Account | None) -> ChannelAccount | None:
-        """What stands in the account; None where there is none.
-
-        Raises:
-            OtherAccountError: It is another's.
-        """
+        """What stands in the account; None where there is none. OtherAccountError: it is another's."""
         # Whoever sends SOL to an address makes an account of it that is the system's, and empty.
         if account is None or (account.owner == SYSTEM and not account.data):
             return None

@@ -81,11 +81,8 @@ class Nodes:
     async def ask(self, question: Callable[[RpcNode], Awaitable[Told[T]]]) -> tuple[T, Answer]:
         """What the first node says that may be believed; what each of them doubts, as the first says it.
 
-        `question` is asked of a node; of the next one, where it raises NodeError: the node gave no answer, or one that
-        cannot be true.
-
-        Raises:
-            NodeError: None of them gave one.
+        The next one is asked where `question` raises NodeError: no answer, or one that cannot be true. NodeError: no
+        node has any.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -129,7 +126,6 @@ class Nodes:
         return told[node].value, Answer(self._reports(troubles), node.place, told[node].slot, took)
 
     async def _health(self, node: RpcNode) -> NodeError | None:
-        """What is wrong with a node by its own account."""
         try:
             await node.health()
         except NodeError as error:

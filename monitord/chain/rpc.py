@@ -76,7 +76,6 @@ class RpcNode:
 
     @property
     def place(self) -> str:
-        """Host and port, which may be shown."""
         return self._target.place
 
     async def health(self) -> None:
@@ -124,11 +123,7 @@ class RpcNode:
         return min(slots, default=0), found
 
     async def ask(self, method: str, params: list[object] | None = None) -> object:
-        """The result of one question, once it is this node's turn.
-
-        Raises:
-            NodeError: There is none: the kind, half a sentence after the node's place, and the error's code.
-        """
+        """The result of one question, in this node's turn. NodeError: none; half a sentence after its place, a code."""
         loop = asyncio.get_running_loop()
         async with self._turn:
             if (left := self._barred_until - loop.time()) > 0:

@@ -78,10 +78,7 @@ class WordForm:
         self._chosen: dict[tuple[int, tuple[str, ...]], tuple[bytes, Pick]] = {}
 
     def template(self, most: int, wanted: tuple[str, ...] = ()) -> tuple[bytes, Pick]:
-        """The word with places for so many of the numbers, and what picks these of all.
-
-        They are those that somebody calls as in `wanted`, then the others in their order.
-        """
+        """The word with places for so many numbers, those `wanted` first, and what picks these of all."""
         chosen = self._chosen.get((most, wanted))
         if chosen is not None:
             return chosen
@@ -99,7 +96,6 @@ class WordForm:
 
 
 def written(word: str) -> dict[str, str]:
-    """What each number of such a word is, with its unit, by name."""
     found: dict[str, str] = {}
     for part in word.split(_BETWEEN) if word else ():
         name, _, written_as = part.rpartition(_IS)
@@ -108,7 +104,6 @@ def written(word: str) -> dict[str, str]:
 
 
 def number(written_as: str | None) -> AppNumber | None:
-    """A number that is written with its unit; None where there is none."""
     value, _, unit = (written_as or "").partition(" ")
     try:
         return AppNumber(float(value), unit)
@@ -117,7 +112,6 @@ def number(written_as: str | None) -> AppNumber | None:
 
 
 def figure(word: str, name: str) -> AppNumber | None:
-    """One number of such a word; None where it has none of that name."""
     return number(_one(word, name))
 
 
@@ -132,7 +126,6 @@ def milliseconds_of(word: str, name: str) -> float | None:
 
 
 def _one(word: str, name: str) -> str | None:
-    """One number of such a word as it is written; None where it has none of that name."""
     first, later = _heads(name)
     _, found, rest = word.partition(later)
     if not found:
@@ -144,7 +137,6 @@ def _one(word: str, name: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _heads(name: str) -> tuple[str, str]:
-    """What stands in a word before a number of that name: where it is the first, and where it is not."""
     return f"{name}{_IS}", f"{_BETWEEN}{name}{_IS}"
 
 
@@ -171,12 +163,10 @@ def moves(word: str) -> bool:
 
 
 def milliseconds(number: AppNumber | None) -> float | None:
-    """A duration in ms; None where there is none, or it is in another kind of unit."""
     return _in(number, _MILLISECONDS)
 
 
 def size(number: AppNumber | None) -> float | None:
-    """A size in bytes; None where there is none, or it is in another kind of unit."""
     return _in(number, _BYTES)
 
 

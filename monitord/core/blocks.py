@@ -93,7 +93,6 @@ Cell = str | Meter | Member | Plot
 
 
 def in_words(cell: Cell) -> str:
-    """A cell where nothing is drawn."""
     match cell:
         case Meter(words):
             return words
@@ -129,7 +128,6 @@ class Grid:
         return any(isinstance(cell, Plot) for _, row in self.rows for cell in row)
 
     def without_plots(self) -> Grid:
-        """The same where nothing is drawn: without its columns of plots."""
         kept = [n for n in range(len(self.header)) if not any(isinstance(row[n], Plot) for _, row in self.rows)]
         if len(kept) == len(self.header):
             return self
@@ -143,7 +141,6 @@ class Grid:
         )
 
     def in_words(self) -> list[tuple[Style | None, list[str]]]:
-        """The rows where nothing is drawn."""
         return [(style, [in_words(cell) for cell in row]) for style, row in self.rows]
 
 
@@ -159,10 +156,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Lines of boxes in the order of time, drawn only: what they say in short stands in the table beside them.
-
-    A line has a style, a name and its boxes. `key` says how to read them.
-    """
+    """Lines of boxes in the order of time, drawn only: a table beside has them in short. `key`: how to read them."""
 
     kind: ClassVar[str] = "timeline"
     lines: tuple[tuple[Style | None, str, tuple[Box, ...]], ...]
@@ -203,10 +197,7 @@ Block = Paragraph | Bullets | FactTable | Checklist | Grid | Verbatim | Plot | P
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it. `key` names it to those who add pictures to it.
-
-    `is_over`: what it tells of has ended.
-    """
+    """A heading and what stands under it. `key` names it to who adds pictures; `is_over`: it has ended."""
 
     key: str
     title: str

@@ -24,7 +24,6 @@ STATES: Final[tuple[State, ...]] = ("OK", "BEHIND", "DIFFERENT", "MISSING", "SUP
 
 
 def account_size(bitmap: int) -> int:
-    """The bytes of an account with bitmaps of so many."""
     return _HEAD + SLOTS * (_SLOT + bitmap)
 
 
@@ -43,8 +42,6 @@ class RingSlot:
 
 @dataclass(frozen=True, slots=True)
 class ChannelAccount:
-    """A channel's account, decoded."""
-
     version: int
     bump: int
     mint: bytes
@@ -71,11 +68,7 @@ def channel_address(program: str, mint: str, streamer: bytes) -> tuple[bytes, in
 
 
 def read(data: bytes) -> ChannelAccount:
-    """What stands in a channel's account, of whichever version.
-
-    Raises:
-        ValueError: It is not as long as any.
-    """
+    """What stands in a channel's account, of whichever version. ValueError: it is not as long as any."""
     bitmap = _BITMAP_BY_SIZE.get(len(data))
     if bitmap is None:
         raise ValueError(f"it has {len(data):,} bytes, and a channel's account one of {list(_BITMAP_BY_SIZE)}")

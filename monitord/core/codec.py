@@ -29,7 +29,6 @@ def encode(value: Any) -> Any:
 
 @functools.cache
 def _encoder(kind: type) -> Callable[[Any], Any]:
-    """How values of one class are encoded. TypeError where they have no JSON form."""
     if issubclass(kind, (*_PLAIN, type(None))):
         return _as_it_is
     if issubclass(kind, datetime):
@@ -74,7 +73,6 @@ def decode(kind: type[T], value: object) -> T:
 
 @functools.cache
 def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
-    """Each field of a dataclass and its default; MISSING where it has none."""
     return tuple(
         (field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory())
         for field in dataclasses.fields(kind)
@@ -83,7 +81,6 @@ def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
 
 @functools.cache
 def _fields(kind: type) -> Mapping[str, Decoder]:
-    """How each field of a dataclass is decoded."""
     hints = typing.get_type_hints(kind)
     return {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
 
@@ -118,7 +115,6 @@ def _nothing() -> None:
 
 
 def _decoder(kind: Any) -> Decoder:
-    """How values of one type are decoded."""
     if kind is Any or kind is object:
         return _as_it_is
     if dataclasses.is_dataclass(kind):

@@ -30,10 +30,7 @@ class Schedule:
     weekdays: frozenset[int]
 
     def latest(self, at: datetime, back: timedelta) -> datetime | None:
-        """The last moment up to `at` at which it comes, of those after `at - back`; None where there is none.
-
-        Steps through the days in between, not the minutes.
-        """
+        """The last moment after `at - back`, up to `at`, at which it comes; None where there is none."""
         day, earliest = at.replace(hour=0, minute=0, second=0, microsecond=0), at - back
         while day > earliest - timedelta(days=1):
             if self._has(day):
@@ -64,11 +61,7 @@ class Schedule:
 
 @lru_cache(maxsize=256)
 def schedule(written: str) -> Schedule:
-    """The five fields `minute hour day month weekday`: numbers, names, lists, ranges and steps; Sunday is 0 and 7.
-
-    Raises:
-        ValueError: it is no such schedule; half a sentence.
-    """
+    """The five fields `minute hour day month weekday`; Sunday is 0 and 7. ValueError: none such; half a sentence."""
     fields = written.lower().split()
     if len(fields) != 5:
         raise ValueError(f"it has {len(fields)} fields")
@@ -129,11 +122,7 @@ def _step(word: str, most: int) -> int:
 
 
 def normal(written: str) -> str:
-    """The five fields as APScheduler takes them: days of the week by name, since cron numbers them from Sunday.
-
-    Raises:
-        ValueError: it is no such schedule, or one that never comes; half a sentence.
-    """
+    """The five fields as APScheduler takes them: weekdays by name. ValueError: no schedule, or one that never comes."""
     try:
         found = schedule(written)
         if found.following(datetime(2000, 1, 1, tzinfo=UTC)) is None:

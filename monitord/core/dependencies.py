@@ -22,7 +22,6 @@ def brings(table: str, group: str, history: History, orders: StandingOrders) -> 
 
 
 def fleet_of(patterns: tuple[str, ...], history: History, orders: StandingOrders) -> tuple[str, ...]:
-    """The services of the fleet that these patterns mean, in the order of the patterns."""
     return tuple(
         dict.fromkeys(
             name
@@ -57,12 +56,10 @@ def _in_any_case(group: str, declared: Mapping[str, tuple[str, ...]]) -> tuple[s
 
 
 def fed(service: str, orders: StandingOrders) -> tuple[str, ...]:
-    """What is declared to come in by a service: tables, and groups."""
     return tuple(name for name, by in orders.fed_by.items() if matches(service, by, orders))
 
 
 def sealed(service: str, orders: StandingOrders) -> tuple[str, ...]:
-    """The groups that are declared to be sealed by a service."""
     return tuple(group for group, by in orders.sealed_by.items() if matches(service, by, orders))
 
 
@@ -73,7 +70,6 @@ def builds_trees(service: str, orders: StandingOrders) -> bool:
 
 
 def worked_off(service: str, orders: StandingOrders) -> tuple[str, ...]:
-    """The watched queues that are declared to be worked off by a service."""
     return tuple(queue for queue in orders.queues if matches(service, orders.workers_of(queue), orders))
 
 

@@ -25,7 +25,6 @@ def tells(decision: Decision) -> bool:
 
 
 def context_of(decision: Decision, before: State) -> RollupContext:
-    """What the running hour takes from one cycle."""
     return RollupContext(decision.report, before.history, decision.state.history, decision.events, decision.orders)
 
 
@@ -35,10 +34,7 @@ def is_whole(observation: Observation) -> bool:
 
 
 class Fold:
-    """A state and the orders it is judged by, moved on by one recorded cycle after the other.
-
-    `decision` is the last of them (None before any). `hour` is moved on too where it is given.
-    """
+    """A state and its orders, moved on by recorded cycles; `decision` is the last of them (None: none yet)."""
 
     def __init__(self, state: State, orders: StandingOrders, hour: RunningHour | None = None) -> None:
         self.state = state

@@ -18,8 +18,6 @@ _LOOK_BACK: Final = 7 * _DAY * _HOUR
 
 @dataclass(frozen=True, slots=True)
 class Overrun:
-    """What has lasted for `lasted` seconds and may last for `limit`."""
-
     lasted: float
     limit: float
 
@@ -31,12 +29,10 @@ class HourlyLimit:
     by_hour: tuple[float, ...]
 
     def at(self, now: float) -> float:
-        """The limit of the hour that it is (Unix seconds)."""
         return self.by_hour[int(now // _HOUR) % _DAY]
 
     @property
     def varies(self) -> bool:
-        """Whether some hours have another limit than others."""
         return self.by_hour.count(self.by_hour[0]) < len(self.by_hour)
 
     def overrun(
@@ -61,7 +57,6 @@ class HourlyLimit:
         return Overrun(whole, longest) if whole > longest * share else None
 
     def _spells(self, since: float, now: float) -> list[tuple[float, float, float]]:
-        """The hours from then to now in spells of one limit: when each began and ended, and the limit."""
         found = [(since, now, self.at(since))]
         turn = (since // _HOUR + 1) * _HOUR
         while turn <= now:

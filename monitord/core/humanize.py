@@ -101,7 +101,6 @@ def milliseconds(value: float) -> str:
 
 
 def said(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:
-    """A number in its words, or that it is unknown."""
     return otherwise if value is None else say(value)
 
 

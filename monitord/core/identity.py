@@ -35,7 +35,6 @@ class Identity:
 
 
 def identity(reading: Reading) -> Identity | None:
-    """What a reading of Postgres says of the database's identity; None where it shows none."""
     named = next(reading.named("database_oid"), None)
     if named is None or not isinstance(named.value, int):
         return None

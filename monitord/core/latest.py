@@ -14,10 +14,7 @@ _MOST: Final = 10_000
 
 
 def latest(answer: Callable[[A, B], R]) -> Callable[[A, B], R]:
-    """The function, which gives its last answer again when asked of the very same two things.
-
-    They are compared by identity, not by value: a history cannot be hashed, and is never changed.
-    """
+    """The function, which gives its last answer again when asked of the very same two things (by identity)."""
     last: tuple[A, B, R] | None = None
 
     def asked(first: A, second: B) -> R:
@@ -47,10 +44,7 @@ def latest_equal(answer: Callable[[A], R], *, most: int = 1) -> Callable[[A], R]
 
 
 def latest_by(answer: Callable[[A, K], R]) -> Callable[[A, K], R]:
-    """The function, which keeps what it has answered of its last first argument, by the second: the orders of a name.
-
-    The first is compared by identity, and is never changed.
-    """
+    """The function, which keeps its answers for one first argument (by identity), by the second."""
     last: A | None = None
     kept: dict[K, R] = {}
 

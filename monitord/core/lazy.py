@@ -14,7 +14,6 @@ class LazyMapping(Mapping[str, V]):
     __slots__ = ("_made", "_make")
 
     def __init__(self, make: Mapping[str, Callable[[], V]]) -> None:
-        """A mapping of which nothing is made yet."""
         self._make = make
         self._made: dict[str, V] = {}
 

@@ -21,17 +21,7 @@ def user_hash(username: str, keccak256: Hash) -> bytes:
 
 
 def leaf(user_hash: bytes, channel: str, epoch: int, keccak256: Hash) -> bytes:
-    """The leaf of one participant in one channel's seal.
-
-    Args:
-        user_hash: The participant's hash, as bytes (not hex).
-        channel: The channel's name.
-        epoch: The epoch's label, in seconds since 1970.
-        keccak256: The hash function.
-
-    Raises:
-        OverflowError: The label is negative or does not fit 64 bits.
-    """
+    """The leaf of one participant in one channel's seal. OverflowError: the label does not fit 64 bits."""
     return keccak256(user_hash + channel.encode() + epoch.to_bytes(8, "little"))
 
 
@@ -41,11 +31,7 @@ def node(left: bytes, right: bytes, keccak256: Hash) -> bytes:
 
 
 def levels(leaves: Sequence[bytes], keccak256: Hash) -> list[list[bytes]]:
-    """The whole tree, the leaves first and the root's level of one last. An odd node pairs with itself.
-
-    Raises:
-        ValueError: There are no leaves: an epoch without participants has no root.
-    """
+    """The whole tree, the leaves first, the root last; an odd node pairs with itself. ValueError: no leaves."""
     if not leaves:
         raise ValueError("a tree without leaves has no root")
     tree = [list(leaves)]
@@ -61,20 +47,12 @@ def levels(leaves: Sequence[bytes], keccak256: Hash) -> list[list[bytes]]:
 
 
 def root(leaves: Sequence[bytes], keccak256: Hash) -> bytes:
-    """The root over leaves in their sealed order; one leaf is its own root.
-
-    Raises:
-        ValueError: There are no leaves.
-    """
+    """The root over leaves in their sealed order; one leaf is its own root. ValueError: there are no leaves."""
     return levels(leaves, keccak256)[-1][0]
 
 
 def proof(leaves: Sequence[bytes], index: int, keccak256: Hash) -> list[bytes]:
-    """What leads from the leaf at `index` up to the root: its sibling on each level, bottom first.
-
-    Raises:
-        IndexError: There is no such leaf.
-    """
+    """What leads from the leaf at `index` up to the root, bottom first. IndexError: there is no such leaf."""
     if not 0 <= index < len(leaves):
         raise IndexError(f"no leaf {index} among {len(leaves)}")
     siblings = []
@@ -85,7 +63,6 @@ def proof(leaves: Sequence[bytes], index: int, keccak256: Hash) -> list[bytes]:
 
 
 def proves(leaf: bytes, siblings: Sequence[bytes], root: bytes, keccak256: Hash) -> bool:
-    """Whether a proof leads from this leaf to this root."""
     for sibling in siblings:
         leaf = node(leaf, sibling, keccak256)
     return leaf == root
@@ -104,11 +81,9 @@ class RootBuilder:
 
     @property
     def count(self) -> int:
-        """How many leaves were added."""
         return self._raised_leaves + len(self._leaves)
 
     def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add leaves behind those that are there."""
         self._leaves.extend(leaves)
         while len(self._leaves) > _CHUNK:  # the last chunk stays: whether it is whole is not known yet
             chunk, self._leaves = self._leaves[:_CHUNK], self._leaves[_CHUNK:]
@@ -116,11 +91,7 @@ class RootBuilder:
             self._add(self._raised(chunk, _CHUNK_LEVELS), 0)
 
     def root(self) -> bytes:
-        """The root over all that was added; nothing can be added after it.
-
-        Raises:
-            ValueError: There are no leaves.
-        """
+        """The root over all that was added; nothing can be added after it. ValueError: there are no leaves."""
         last = self._leaves
         if not self._seen:
             return root(last, self._hash)

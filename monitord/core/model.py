@@ -56,16 +56,12 @@ class Sample:
 
 
 def sample(name: str, value: Value, unit: str = "1", **labels: str) -> Sample:
-    """A Sample with its labels in order."""
     return Sample(name, tuple(sorted(labels.items())), value, unit)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a whole probe could not measure: a kind to sort by and a sentence to read, free of secrets.
-
-    `full`: the server is there and accepts no further client.
-    """
+    """Why a whole probe could not measure, in a sentence free of secrets. `full`: it accepts no further client."""
 
     kind: Kind
     error: str
@@ -74,10 +70,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """One subject (a table, a disk, a queue) that could not be measured though its server answered.
-
-    `alone`: it has nothing in common with others that fail in the same way, and is reported by itself.
-    """
+    """One subject that could not be measured though its server answered. `alone`: it is reported by itself."""
 
     subject: str
     kind: Kind
@@ -103,10 +96,7 @@ class _ByName:
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Reading(_ByName):
-    """One probe's turn: samples, or the failure that stood in their place, and how long it took.
-
-    `by` is who answered, where the probe knows.
-    """
+    """One probe's turn: samples or the failure in their place, how long it took, and `by` whom, if known."""
 
     probe: str
     samples: tuple[Sample, ...] = ()
@@ -141,7 +131,6 @@ class Reading(_ByName):
         return {s.label(label): s.value for s in self._of(name)}
 
     def numbers(self, name: str, label: str) -> dict[str, float | None]:
-        """The same of numbers: None where the value is none."""
         return {of: v if isinstance(v, int | float) else None for of, v in self.values(name, label).items()}
 
     def word(self, name: str, **labels: str) -> str | None:
@@ -228,11 +217,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What an operator asks of monitord.
-
-    `target` is the id of the silence to end, the id of the alert to acknowledge, or the subject to forget; of a new
-    silence it is nothing, and `silence` says which.
-    """
+    """What an operator asks: the `target` to end, acknowledge or forget, or a new `silence`."""
 
     kind: Literal["silence", "unsilence", "ack", "forget"]
     at: datetime
@@ -376,7 +361,6 @@ class Alert:
 
     @property
     def incident_id(self) -> str:
-        """The id of the incident it belongs to: that of its root alert."""
         return self.incident or self.id
 
     @property
@@ -417,9 +401,8 @@ class Transition:
 class ServiceEvent:
     """Something that happened to a service between two readings of PM2, and by whom.
 
-    `restarts` is how many restarts it stands for, and `kind` of which kind they are. `said`: nothing of it is news, as
-    it was logged when PM2's bus reported it. `at` is the moment it happened, by PM2's bus or its list (Unix
-    seconds, None: only known to lie between the readings).
+    `restarts` is for how many, of which `kind`, it stands. `said`: it was logged when PM2's bus reported it. `at`: by
+    the bus or PM2's list (Unix seconds, None: only known to lie between the readings).
     """
 
     service: str
@@ -454,10 +437,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """A probe to take again `after` seconds (None: not before the next cycle), counting `exact` exactly.
-
-    `awaited` are those of its members whose readings are waited for.
-    """
+    """A probe to take again `after` seconds (None: next cycle), counting `exact`, for its members `awaited`."""
 
     probe: str
     after: float | None

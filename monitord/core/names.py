@@ -14,7 +14,6 @@ _SIGNS: Final = frozenset("*?[")
 
 
 def is_pattern(written: str) -> bool:
-    """Whether a written name may mean others than the one called so."""
     return not _SIGNS.isdisjoint(written)
 
 
@@ -26,10 +25,7 @@ def patterns(written: Iterable[str]) -> frozenset[str]:
 
 
 def is_exact(written: str, known: Container[str]) -> bool:
-    """Whether a written name means one subject only: it is no pattern, or something known is called exactly so.
-
-    `*` is everything, whatever is called so.
-    """
+    """Whether a written name means one subject only: it is no pattern, or, but for `*`, called exactly so."""
     return not is_pattern(written) or (written != EVERYTHING and written in known)
 
 
@@ -39,15 +35,13 @@ def means(written: str, name: str, known: Container[str] = ()) -> bool:
 
 
 def any_means(written: Iterable[str], name: str, known: Container[str] = ()) -> bool:
-    """Whether one of these written names means what is called `name`."""
     return any(means(each, name, known) for each in written)
 
 
 def distinct(name: str, longest: int = LONGEST) -> str:
     """The name where it is printable and at most `longest` characters.
 
-    Else its beginning as it can be shown, `~` and eight digits of a hash of the whole: names that begin alike, or
-    differ only in what cannot be shown, stay as many subjects as they are.
+    Else its beginning as it can be shown, `~` and eight digits of a hash of the whole: different names stay different.
     """
     if len(name) <= longest and name.isprintable():
         return name

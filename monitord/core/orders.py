@@ -52,10 +52,7 @@ class QueueOrders:
 
 @dataclass(frozen=True, slots=True)
 class TableOrders:
-    """What is declared of one table; None: as for any table.
-
-    `flow_stall` is by hours of the day in UTC, as `00-06`; `*` stands for all others.
-    """
+    """What is declared of one table; None: as for any. `flow_stall` is by hours in UTC, as `00-06`; `*`: all others."""
 
     growth_limit: int | None = None
     growth_window: timedelta | None = None
@@ -261,7 +258,6 @@ class StandingOrders:
     unnamed: frozenset[str] = frozenset()
 
     def growth_limit_of(self, table: str) -> int:
-        """The most rows that a table may gain within its window."""
         return _own(self._table(table).growth_limit, self.growth_limit)
 
     def growth_window_of(self, table: str) -> float:
@@ -269,27 +265,22 @@ class StandingOrders:
         return (self._table(table).growth_window or self.growth_window).total_seconds()
 
     def growth_steady_of(self, table: str) -> int:
-        """The rows an hour below which the growth of a table is steady."""
         return _own(self._table(table).growth_steady, self.growth_steady)
 
     def flow_stall_of(self, table: str) -> HourlyLimit:
-        """How long no new row may come into a table, by the hour of the day."""
         return hourly(self._table(table).flow_stall or {OTHERWISE: self.flow_stall}, self.flow_stall)
 
     def _table(self, name: str) -> TableOrders:
         return self.table_by_name.get(name, _AS_ANY_TABLE)
 
     def disk_limits(self, path: str) -> tuple[float, float]:
-        """From which percentage on a disk is warned of, and from which it is critical."""
         declared = self.disk_by_name.get(path, _AS_ANY_DISK)
         return _own(declared.warning, self.disk_warning), _own(declared.critical, self.disk_critical)
 
     def queue_limit(self, queue: str) -> int:
-        """The most jobs that may wait in a queue."""
         return _own(self._queue(queue).waiting, self.queue_waiting)
 
     def failed_limit(self, queue: str) -> int:
-        """The most jobs of a queue that may fail within `queue_window`."""
         return _own(self._queue(queue).failed, self.queue_failed)
 
     def stall_limit(self, queue: str) -> float:
@@ -305,7 +296,6 @@ class StandingOrders:
         return self.queue_by_name.get(name, _AS_ANY_QUEUE)
 
     def prefix_of(self, queue: str) -> str:
-        """What the keys of a queue begin with."""
         return self._queue(queue).prefix or self.queue_prefix
 
     def workers_of(self, queue: str) -> tuple[str, ...]:
@@ -324,7 +314,6 @@ class StandingOrders:
         return any(declared.cpu is not None for declared in self.service_by_name.values())
 
     def busy_for_of(self, service: str) -> float:
-        """For how many seconds a service may be past its share of a processor."""
         return (self._service(service).busy_for or self.busy_for).total_seconds()
 
     def errors_of(self, service: str) -> float | Literal["off"] | None:
@@ -340,7 +329,6 @@ class StandingOrders:
         return {**own, **{name: limits for name, limits in every.items() if same_number(name) not in named}}
 
     def memory_limit(self, service: str) -> int:
-        """The most memory an instance of `service` may use, in bytes."""
         return _own(self._service(service).memory, self.service_memory_by_name.get(service, self.service_memory))
 
     def restart_limits(self, service: str) -> tuple[int, int]:

@@ -32,8 +32,6 @@ Frame = dict[str, object]
 
 @dataclass(slots=True)
 class _Known:
-    """What the frames so far say of one probe: its samples by key, and their units by name."""
-
     samples: dict[str, Value] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     as_read: tuple[Sample, ...] = ()  # the last samples as they were read; none where two have one key
@@ -64,8 +62,6 @@ def _key(name: str, labels: tuple[tuple[str, str], ...]) -> str:
 
 
 class Recorder:
-    """Turns observations into frames, one after another."""
-
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
 
@@ -210,7 +206,6 @@ class Replayer:
 
 
 def replay(frames: Iterable[Mapping[str, object]]) -> Iterator[Observation]:
-    """The observations of a run of frames, the first of them whole."""
     replayer = Replayer()
     for frame in frames:
         yield replayer.observation(frame)

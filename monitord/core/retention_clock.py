@@ -52,10 +52,7 @@ class RetentionClock:
         self._tolerance = min(TOLERANCE_SECONDS, trusted_after / 4)
 
     def verified(self, wall: float, lived: float) -> float:
-        """The time (Unix seconds) to delete by, given the wall clock's and what was lived through (seconds).
-
-        Never later than `wall`; a wall clock that is behind is taken as it is.
-        """
+        """The time (Unix seconds) to delete by, given the wall clock's, and lived seconds. Never later than `wall`."""
         passed = 0.0 if self._lived is None else max(0.0, lived - self._lived)
         self._lived = lived
         at = wall if self._at is None else self._at + passed

@@ -21,15 +21,11 @@ SERIES_AT_MOST: Final = 2_000
 
 
 def series_of(subject: Subject, family: RollupFamily) -> str:
-    """The name under which a series is kept."""
     return f"{subject.name}/{family.name}"
 
 
 class RunningHour:
-    """What the hour that runs has come to so far. `saved` is what `fields` gave before a restart, or None.
-
-    Of more than `most` series the rest is not kept.
-    """
+    """What the hour that runs has come to, in `most` series; `saved`: what `fields` gave before a restart."""
 
     def __init__(self, saved: object = None, most: int = SERIES_AT_MOST) -> None:
         self._most = most
@@ -46,7 +42,6 @@ class RunningHour:
                 self._start, self._tallies = None, {}
 
     def fields(self) -> dict[str, object]:
-        """It as JSON has it."""
         return {
             "start": self._start,
             "through": self._through,
@@ -138,8 +133,6 @@ class RunningHour:
 
 @dataclass(slots=True)
 class _Tally:
-    """One series in one hour so far."""
-
     readings: int = 0
     least: float | None = None
     total: float = 0.0

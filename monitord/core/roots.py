@@ -59,12 +59,8 @@ def plain(root: str | None) -> str:
 def verification(seal: Seal, found: Recomputed, sealed_for: Sequence[str], tree: Tree | None = None) -> Verification:
     """What the participants that are kept say of a seal.
 
-    Args:
-        seal: The stored row.
-        found: What was recomputed.
-        sealed_for: The groups and categories that this channel is sealed for under this label. Of more than one, the
-            participants may be another's: their key has no group.
-        tree: What the tree cache has, where it was asked.
+    `sealed_for` are the groups and categories of its channel and label: of more than one, they may be another's, as
+    their key has no group. `tree` is what the tree cache has, where it was asked.
     """
     stored = plain(seal.root)
     if found.root is not None and found.root == stored:

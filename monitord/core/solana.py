@@ -31,11 +31,7 @@ def encode(raw: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """An address as its 32 bytes.
-
-    Raises:
-        ValueError: It is none.
-    """
+    """An address as its 32 bytes. ValueError: it is none."""
     number = 0
     try:
         for character in text if len(text) <= _LONGEST else "":
@@ -57,11 +53,7 @@ def is_on_curve(raw: bytes) -> bool:
 
 
 def created(seeds: Sequence[bytes], program: bytes) -> bytes:
-    """The address that a program has of just these seeds.
-
-    Raises:
-        ValueError: A seed is too long, or there are too many, or it is a point of the curve and so none.
-    """
+    """The address that a program has of just these seeds. ValueError: they give none, or a point of the curve."""
     if len(seeds) > _MOST_SEEDS or any(len(seed) > SIZE for seed in seeds):
         raise ValueError(f"a program's address is made of at most {_MOST_SEEDS} seeds of at most {SIZE} bytes")
     address = hashlib.sha256(b"".join((*seeds, program, _MARK))).digest()
@@ -73,8 +65,7 @@ def created(seeds: Sequence[bytes], program: bytes) -> bytes:
 def derived(seeds: Sequence[bytes], program: bytes) -> tuple[bytes, int]:
     """The address that a program derives of these seeds, and its bump: the highest with which it is none of a key.
 
-    Raises:
-        ValueError: A seed is too long, or there are too many.
+    ValueError: a seed is too long, or there are too many.
     """
     if len(seeds) >= _MOST_SEEDS or any(len(seed) > SIZE for seed in seeds):
         raise ValueError(f"a program's address is made of at most {_MOST_SEEDS} seeds of at most {SIZE} bytes")

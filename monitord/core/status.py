@@ -1,7 +1,4 @@
-"""The status: what one cycle knows, typed, as log, page, metrics and text all render it.
-
-What could not be measured is None, never 0.
-"""
+"""The status: what one cycle knows, typed, as all forms render it. What could not be measured is None, never 0."""
 
 from __future__ import annotations
 
@@ -108,11 +105,7 @@ class FleetStatus:
     faults: tuple[str, ...] = ()
 
     def of(self, section: StatusSection[T]) -> T:
-        """What stands in a section.
-
-        Raises:
-            KeyError: an older monitord has saved this status, and did not know it.
-        """
+        """What stands in a section. KeyError: an older monitord has saved this status, and did not know it."""
         return cast("T", self.sections[section.name])
 
     def as_fields(self) -> Fields:
@@ -129,11 +122,7 @@ class FleetStatus:
 
 
 def read_status(fields: Mapping[str, object]) -> FleetStatus:
-    """The status of its fields as JSON has them.
-
-    Raises:
-        ValueError, TypeError, KeyError: they are of another shape.
-    """
+    """The status of its fields as JSON has them. ValueError, TypeError, KeyError: they are of another shape."""
     return FleetStatus(
         _decode(Status, fields["status"]),
         _decode(Mapping[str, ProbeStatus], fields["probes"]),
@@ -165,7 +154,6 @@ _BUILT: Final = ("status", "probes")
 
 
 def field_names() -> tuple[str, ...]:
-    """The fields of the status document, in order."""
     return (*_BUILT, *(section.name for subject in registered() for section in subject.status), "alerts")
 
 
@@ -202,7 +190,6 @@ def shows_packages(orders: StandingOrders) -> bool:
 
 
 def _without(name: str, said: str, report: FleetStatus) -> FleetStatus:
-    """The status in which one subject is unknown, since a part of it cannot be shown."""
     worse: Status = "unknown" if RANK[report.status] < RANK["unknown"] else report.status
     before = report.probes[name]
     said = "; ".join(filter(None, (before.error if before.status == "failed" else "", said)))
@@ -230,13 +217,11 @@ def _plain(value: object) -> Any:
 
 
 def _brief(value: ProbeStatus | AlertStatus, *optional: str) -> Fields:
-    """Its fields, of the `optional` ones those that say something."""
     return {name: item for name, item in _plain(value).items() if item or name not in optional}
 
 
 @functools.cache
 def _field_names(kind: object) -> tuple[str, ...] | None:
-    """The fields of a dataclass; None of any other class."""
     return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
@@ -253,10 +238,7 @@ def worst_first(alerts: Iterable[Alert]) -> list[Alert]:
 
 
 def _cause_of(alert: Alert, book: Mapping[str, Alert]) -> str:
-    """The id of the silence that a suppressed alert waits for, or of the alert that explains it.
-
-    That is its incident's, which is its own unless it took a place.
-    """
+    """The id of the silence that a suppressed alert waits for, or of its incident, which explains it."""
     if alert.silenced_by:
         return alert.silenced_by
     firing = (a.id for a in book.values() if _lives(a) and a.incident_id == alert.incident_id)
@@ -329,7 +311,6 @@ def alert_status(alert: Alert, suppressed_by: str = "") -> AlertStatus:
 
 
 def alert_fields(alert: Alert) -> Fields:
-    """An alert's fields, as logs and messages carry them."""
     return _brief(alert_status(alert), *OPTIONAL)
 
 

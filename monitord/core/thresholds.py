@@ -27,10 +27,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:_\d{3})*(?:\.\d*)?|\.\d+)(?:e[+-]?\d
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What a number must not be: past `value` in the direction of the condition, or outside or inside `value`..`upper`.
-
-    The ends of a range are inside it.
-    """
+    """What a number must not be: past `value`, or outside or inside `value`..`upper`, whose ends are inside."""
 
     condition: Condition
     value: float
@@ -38,12 +35,10 @@ class Threshold:
 
     @property
     def is_one_sided(self) -> bool:
-        """Whether its one number is what is not to be passed."""
         return self.condition in (">", ">=", "<", "<=")
 
     @property
     def ends(self) -> tuple[float, ...]:
-        """The numbers that it is made of."""
         return (self.value, self.upper) if self.condition in _RANGES else (self.value,)
 
     def is_past(self, number: float) -> bool:
@@ -119,7 +114,6 @@ def _number(text: str, written: str) -> float:
 
 
 def _written(number: float) -> str:
-    """A number as it would be written in a setting."""
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
 

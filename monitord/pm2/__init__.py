@@ -6,11 +6,7 @@ from monitord.failures import FailureError
 class Pm2Error(FailureError):
     """PM2 could not be queried, or its answer could not be understood.
 
-    The message is a sentence about what happened and never quotes an answer: answers carry the environment,
-    secrets included, of every app PM2 runs.
-
-    Attributes:
-        kind: `missing`: no such home or socket. `refused`: the socket is there, nobody listens.
-            `permission`: it belongs to somebody else. `timeout`: no complete answer in time.
-            `protocol`: an answer, but not one PM2 gives.
+    The message never quotes an answer: these carry the environment, secrets included, of every app. Its kind is
+    `missing` (no such home or socket), `refused` (nobody listens there), `permission` (it is somebody else's),
+    `timeout` (no complete answer) or `protocol` (an answer that is not one of PM2's).
     """

@@ -29,12 +29,7 @@ class ExitAnnouncer:
     """Receives exits, logs events, and marks on the exits what it has logged."""
 
     def __init__(self, known: Callable[[str], ServiceHistory | None], say: Callable[[ServiceEvent], None]) -> None:
-        """An announcer that has logged nothing.
-
-        Args:
-            known: what monitord knows of a service by now.
-            say: takes an event at once; it must not block.
-        """
+        """`known` is what monitord knows of a service by now; `say` takes an event at once, and must not block."""
         self._known = known
         self._say = say
         self._bursts: dict[str, _Burst] = {}  # the one that is due first first: all wait equally long
@@ -43,7 +38,6 @@ class ExitAnnouncer:
 
     @property
     def busy(self) -> bool:
-        """A service has been logged within the last second."""
         return bool(self._bursts)
 
     def hear(self, exits: Sequence[ProcessExit]) -> tuple[ProcessExit, ...]:

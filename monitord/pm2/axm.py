@@ -31,7 +31,6 @@ class Metric:
 
 
 def registration(action: Action) -> Message:
-    """Offers an action to PM2."""
     return _message("axm:action", {"action_name": action, "action_type": "custom", "arity": 0})
 
 
@@ -45,7 +44,6 @@ def monitor(metrics: Mapping[str, Metric]) -> Message:
 
 
 def reply(action: Action, answer: object) -> Message:
-    """Answers whoever waits in `pm2 trigger`."""
     return _message("axm:reply", {"action_name": action, "return": answer})
 
 

@@ -43,12 +43,7 @@ def _reported(what: str) -> Iterator[None]:
 
 
 class Bus:
-    """The exits that PM2 reports, from `start` to `close`.
-
-    Attributes:
-        heard: how many exits it has received.
-        dropped: how many exits were thrown away because nobody drained them.
-    """
+    """The exits that PM2 reports; how many were `heard`, and how many `dropped`, as nobody drained them."""
 
     def __init__(
         self,
@@ -61,19 +56,12 @@ class Bus:
         on_edge: Callable[[bool], None] | None = None,
         on_link: Callable[[bool], None] | None = None,
     ) -> None:
-        """A listener to the PM2 whose home is `home`.
+        """A listener to the PM2 of this home. The functions are called on the loop, and must not block.
 
-        Args:
-            home: PM2's home, the directory that holds `pub.sock`.
-            on_exit: called on the loop, once for all that came together, when an exit that no operator made can be
-                drained.
-            say: receives the exits that are complete, before they can be drained, and returns them marked with
-                what it has logged. It must not block.
-            say_act: receives what an operator did, and returns whether it has logged it. It must not block.
-            on_act: called on the loop when an operator's doing, or an end that somebody asked for, is over, and when a
-                process has begun.
-            on_edge: called with False after LOST_SECONDS without the bus, and with True when it is back.
-            on_link: called on the loop with False as soon as a connection ends, and with True when there is another.
+        `on_exit`: an exit that no operator made can be drained, once for all that came together. `say` receives
+        complete exits before they can be, `say_act` what an operator did; they return what they have logged. `on_act`:
+        an operator's doing, or an end that was asked for, is over, or a process has begun. `on_edge`: the bus is lost
+        for LOST_SECONDS, or (True) back. `on_link`: a connection ends, or (True) there is another.
         """
         self.heard = 0
         self.dropped = 0
@@ -159,7 +147,6 @@ class Bus:
             delay = min(delay * 2, _LAST_DELAY_SECONDS)
 
     async def _hear(self) -> None:
-        """One connection, to its end."""
         socket_file = identity(self._socket)
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(sock=await connect(self._socket), limit=_CHUNK_BYTES)

@@ -87,11 +87,7 @@ class ExitLine:
 
 @dataclass(frozen=True, slots=True)
 class ExitEvent:
-    """The event about an end, or the echo of one.
-
-    `ordered`: PM2 was ending it at somebody's word, or for its memory. `began`: the start of the life that ended,
-    Unix seconds, None if unsaid.
-    """
+    """The event about an end, or its echo. `ordered`: PM2 was ending it. `began`: its life did (Unix seconds)."""
 
     process: str
     service: str
@@ -104,10 +100,7 @@ class ExitEvent:
 
 @dataclass(frozen=True, slots=True)
 class OperatorDone:
-    """An operator's restart, reload or stop of this process is done.
-
-    `what`: PM2's name for it. `at` and `created_at`: Unix seconds, None if unsaid.
-    """
+    """An operator's `what` of this process is done. `at` and `created_at`: Unix seconds, None if unsaid."""
 
     process: str
     service: str
@@ -163,11 +156,7 @@ def instance_of(process: str) -> str:
 
 
 def read(frame: wire.Frame) -> Fact | None:
-    """What one frame of the bus says about an exit or a beginning; None for all else, most of which is not even parsed.
-
-    Raises:
-        WireError: it announces JSON and is not.
-    """
+    """What one frame says about an exit or a beginning; None: nothing. WireError: it announces JSON and is not."""
     if len(frame) != 2:
         return None
     topic, body = frame

@@ -20,14 +20,10 @@ _TOPIC_BYTES: Final = len(_ERRORS)
 class BusDecoder:
     """Frames out of a stream that may be cut anywhere; error lines are counted on their way.
 
-    It never reserves what a length merely announces: memory grows with the bytes that came.
-
-    Attributes:
-        has_passed: a whole frame has come, whatever was in it.
+    It reserves nothing that a length announces: memory grows with what came. `has_passed`: a whole frame has come.
     """
 
     def __init__(self, max_frame_bytes: int, errors: ErrorLines) -> None:
-        """A decoder that refuses frames of more than `max_frame_bytes` bytes, head and lengths included."""
         self._max_frame_bytes = max_frame_bytes
         self._errors = errors
         self.has_passed = False
@@ -36,15 +32,10 @@ class BusDecoder:
         self._broken: str | None = None
 
     def feed(self, data: bytes, now: float) -> list[wire.Frame]:
-        """The frames that `data` completes, in order, but for those with what apps write.
+        """The frames that `data` completes but for those with what apps write; `now` in seconds on the monotonic clock.
 
-        Args:
-            data: the next bytes of the stream.
-            now: seconds on the monotonic clock.
-
-        Raises:
-            WireError: garbage, or a frame past the limit. A stream that lost its frame cannot be picked up again:
-                every later call raises the same.
+        WireError: garbage, or a frame past the limit. Such a stream cannot be picked up again: later calls raise the
+        same.
         """
         if self._broken is not None:
             raise wire.WireError(self._broken)

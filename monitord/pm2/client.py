@@ -38,40 +38,24 @@ class Pm2Client:
     """
 
     def __init__(self, home: Path) -> None:
-        """A client of the PM2 whose home is `home`, not yet connected."""
         self._home = home
         self._lists = process_list.ProcessLists()
         self._idle: _Connection | None = None
 
     async def processes(self, *, timeout: float) -> tuple[ListedProcess, ...]:
-        """PM2's process list.
-
-        Args:
-            timeout: seconds for everything: connecting, asking, the whole answer, parsing it.
-
-        Raises:
-            Pm2Error: see its kinds.
-        """
+        """PM2's process list; `timeout` is the seconds for everything. Pm2Error: see its kinds."""
         return await self._asked("getMonitorData", partial(_listed, self._home, self._lists), timeout)
 
     async def call(self, method: Method, *, timeout: float) -> object:
-        """PM2's answer to `method`.
-
-        Raises:
-            Pm2Error: see its kinds.
-            ValueError: the method is not one of those allowed; nothing was sent.
-        """
+        """PM2's answer to `method`. Pm2Error: see its kinds. ValueError: it is not allowed, and nothing was sent."""
         if method not in _ALLOWED:
             raise ValueError(f"monitord only reads: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
         return await self._asked(method, partial(_result, self._home, method), timeout)
 
     async def ping(self) -> None:
-        """Ask over the connection that is kept whether anybody answers. Nothing where there is none.
+        """Ask over the kept connection, if any, whether anybody answers; the deadline is the caller's.
 
-        The deadline is the caller's.
-
-        Raises:
-            Pm2Error, WireError, OSError: whoever is there is no PM2 any more.
+        Pm2Error, WireError, OSError: whoever is there is no PM2 any more.
         """
         kept, self._idle = self._idle, None
         if kept is None:
@@ -143,10 +127,7 @@ class _Connection:
         return cls(home, socket_file, reader, writer)
 
     def leads_to(self, path: Path) -> bool:
-        """Whether whoever connects to `path` now would reach the same PM2, as far as is known without asking it.
-
-        A PM2 that was replaced may live on, and answer of processes that are no longer the fleet's.
-        """
+        """Whether whoever connects to `path` now would reach the same PM2: one that was replaced may live on."""
         return not (self._reader.at_eof() or self._writer.is_closing()) and self._socket_file == identity(path)
 
     async def ask(self, method: str) -> wire.Argument:
@@ -174,22 +155,13 @@ class _Connection:
 
 
 async def processes(home: Path, *, timeout: float) -> tuple[ListedProcess, ...]:
-    """PM2's process list over a connection of its own, as `Pm2Client.processes` has it.
-
-    Raises:
-        Pm2Error: see its kinds.
-    """
+    """PM2's process list over a connection of its own, as `Pm2Client.processes` has it."""
     with closing(Pm2Client(home)) as client:
         return await client.processes(timeout=timeout)
 
 
 async def call(home: Path, method: Method, *, timeout: float) -> object:
-    """PM2's answer to `method`, over a connection of its own that is closed however this ends.
-
-    Raises:
-        Pm2Error: see its kinds.
-        ValueError: the method is not one of those allowed; nothing was sent.
-    """
+    """PM2's answer to `method`, over a connection of its own, with the errors of `Pm2Client.call`."""
     with closing(Pm2Client(home)) as client:
         return await client.call(method, timeout=timeout)
 
@@ -204,14 +176,11 @@ def identity(path: Path) -> tuple[int, int, int] | None:
 
 
 async def connect(path: Path) -> socket.socket:
-    """A connected Unix socket, as soon as there is room for one: the deadline is the caller's.
+    """A connected Unix socket, once there is room; the deadline is the caller's. OSError: nobody listens.
 
-    By hand, because asyncio takes the EAGAIN of a Unix socket whose queue is full for a connection under way.
-    A frozen PM2 accepts nothing, and unaccepted connections keep their place in that queue though long closed:
-    after 511 polls it is full, and must still appear as what it is, a peer that does not answer.
-
-    Raises:
-        OSError: nobody listens there, or it is not allowed.
+    By hand, because asyncio takes the EAGAIN of a Unix socket whose queue is full for a connection under way. A frozen
+    PM2 accepts nothing, and closed connections keep their place in that queue: after 511 polls it is full, and must
+    still appear as what it is, a peer that does not answer.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)

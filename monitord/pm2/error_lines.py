@@ -29,11 +29,7 @@ _BACKSLASH: Final = b"\\\\"
 
 
 class ErrorLines:
-    """The lines since it was made, by service.
-
-    Attributes:
-        unread: how many frames were not read, so that each service has written at least what is counted.
-    """
+    """The lines since it was made, by service; at least these, where frames are `unread`."""
 
     def __init__(self) -> None:
         self.unread = 0

@@ -47,17 +47,10 @@ class ExitAssembler:
 
     @property
     def waiting(self) -> bool:
-        """An exit waits for its other half."""
         return bool(self._halves)
 
     def take(self, fact: Fact, *, arrived: float, now: float) -> tuple[ProcessExit, ...]:
-        """The exits that this fact completes, none or more.
-
-        Args:
-            fact: what the bus sent.
-            arrived: Unix seconds, for a fact without a time.
-            now: seconds on the monotonic clock.
-        """
+        """The exits that a fact completes. `arrived` (Unix seconds) is its default time, `now` is monotonic."""
         match fact:
             case ExitLine():
                 return self._line(fact, arrived, now)
@@ -85,7 +78,6 @@ class ExitAssembler:
         return tuple(self._halves.pop(process).exit for process in late)
 
     def rest(self) -> tuple[ProcessExit, ...]:
-        """The exits that still wait: nothing more will come."""
         return self.due(float("inf"))
 
     def _line(self, line: ExitLine, arrived: float, now: float) -> tuple[ProcessExit, ...]:

@@ -58,7 +58,6 @@ class IpcChannel:
 
     @property
     def present(self) -> bool:
-        """PM2 is at the other end, as far as is known."""
         return self._channel is not None
 
     def attach(
@@ -70,10 +69,8 @@ class IpcChannel:
     ) -> None:
         """Listen from now on, on the running event loop.
 
-        Args:
-            on_shutdown: PM2 asks for a stop by message (`shutdown_with_message`).
-            on_orphaned: PM2 itself is gone, called once. Nobody restarts this process any more.
-            on_action: somebody asks for this by `pm2 trigger`.
+        `on_shutdown`: PM2 asks for a stop by message (`shutdown_with_message`). `on_orphaned`, once: PM2 itself is
+        gone, and nobody restarts this process any more. `on_action`: asked for by `pm2 trigger`.
         """
         if self._channel is None:
             return

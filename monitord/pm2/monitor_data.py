@@ -24,15 +24,11 @@ _AnyStruct = TypeVar("_AnyStruct", bound=Struct)
 
 
 class Number(Struct, frozen=True, gc=False):
-    """One entry of `axm_monitor`."""
-
     value: Scalar = None
     unit: Scalar = None
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """What a process uses."""
-
     memory: Scalar = None
     cpu: Scalar = None
 
@@ -64,14 +60,11 @@ class Environment(Struct, frozen=True, gc=False, rename={"node_options": "NODE_O
 
     @property
     def stop_codes(self) -> list[Scalar]:
-        """The codes of stop_exit_codes, which may be one."""
         codes = self.stop_exit_codes
         return codes[:_MAX_STOP_CODES] if isinstance(codes, list) else [codes]
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One process in PM2's list."""
-
     pid: Scalar = None
     name: Scalar = None
     pm_id: Scalar = None
@@ -102,12 +95,7 @@ _FIELDS: Final[Mapping[type[Struct], Mapping[str, tuple[str, Decoder[object]]]]]
 
 
 def decode(body: wire.Argument) -> list[Entry]:
-    """The processes of PM2's answer, in its order.
-
-    Raises:
-        WireError: the answer is not JSON.
-        Pm2Error: `protocol`: it is no process list.
-    """
+    """The processes of PM2's answer, in order. WireError: not JSON. Pm2Error: `protocol`: no process list."""
     # Of what is decoded nearly each value has a comma before it, those in texts counted in.
     if len(body) > wire.MAX_VALUES and body.count(b",") > wire.MAX_VALUES:
         raise wire.WireError(f"an argument holds more than {wire.MAX_VALUES} values")
@@ -165,7 +153,6 @@ def for_half(half: int) -> str:
 
 
 def _whole(document: memoryview | bytes | Raw) -> bytes:
-    """JSON without halves of surrogate pairs."""
     return _ESCAPE.sub(
         lambda found: for_half(int(found[1], 16)).encode() if found[1] else found[0], bytes(memoryview(document))
     )

@@ -122,13 +122,9 @@ class ProcessLists:
         self._kept: dict[int, _Kept] = {}  # by pm_id, of the last list
 
     def read(self, body: wire.Argument) -> tuple[ListedProcess, ...]:
-        """The processes of PM2's answer to getMonitorData, in PM2's order, modules included.
+        """The processes of PM2's answer to getMonitorData, modules included, those without a name left out.
 
-        A process without a name is left out: nobody could have expected it or be notified of it.
-
-        Raises:
-            WireError: the answer is not JSON.
-            Pm2Error: `protocol`: it is no process list.
+        WireError: it is not JSON. Pm2Error: `protocol`: it is no process list.
         """
         entries, before = monitor_data.decode(body), self._kept
         kept: dict[int, _Kept] = {}
@@ -160,7 +156,6 @@ class ProcessLists:
 
 
 def _usage(entry: monitor_data.Entry, status: str) -> tuple[int | None, float | None]:
-    """The memory and the CPU that a process uses."""
     memory = _positive(entry.monit.memory) if status == "online" else None
     return memory, _number(entry.monit.cpu) if memory is not None else None
 
@@ -232,7 +227,6 @@ def _positive(value: object) -> int | None:
 
 
 def _seconds(milliseconds: object) -> float | None:
-    """PM2's durations, which are in milliseconds."""
     number = _number(milliseconds)
     return number / 1000 if number is not None and number > 0 else None
 

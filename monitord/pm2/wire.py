@@ -31,14 +31,7 @@ class _State(Enum):
 
 
 def encode(arguments: Sequence[object]) -> bytes:
-    """One frame.
-
-    Args:
-        arguments: at most 15; text goes as text, bytes as they are, all else as JSON.
-
-    Raises:
-        WireError: there are more arguments than the head byte can count.
-    """
+    """One frame: text as text, bytes as they are, all else as JSON. WireError: more than 15 arguments."""
     if len(arguments) > MAX_ARGUMENTS:
         raise WireError(f"a frame holds at most {MAX_ARGUMENTS} arguments, not {len(arguments)}")
     parts = [bytes([VERSION << 4 | len(arguments)])]
@@ -57,15 +50,10 @@ def _pack(argument: object) -> bytes:
 
 
 def unpack(argument: Argument, *, object_pairs_hook: PairsHook | None = None) -> object:
-    """What an argument says: the JSON value, the text, or the bytes as they came.
+    """What an argument says: JSON, text, or the bytes as they came. WireError: it is not what it announces.
 
-    Args:
-        argument: one argument of a decoded frame.
-        object_pairs_hook: sees each JSON object, innermost first, and says what to keep of it, so that what is
-            not wanted is gone before the next object is read.
-
-    Raises:
-        WireError: it announces JSON or text and is not.
+    `object_pairs_hook` sees each JSON object, innermost first, and says what to keep: the rest is gone before the next
+    is read.
     """
     kind = bytes(argument[:2])
     if kind not in {b"j:", b"s:"}:
@@ -93,7 +81,6 @@ class Decoder:
     """
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
-        """A decoder that refuses frames of more than `max_frame_bytes` bytes, head and lengths included."""
         self._max_frame_bytes = max_frame_bytes
         self._broken: str | None = None
         self._begin_frame()
@@ -104,12 +91,7 @@ class Decoder:
         return self._state is not _State.HEAD
 
     def feed(self, data: Argument) -> list[Frame]:
-        """The frames that `data` completes, in order.
-
-        Raises:
-            WireError: garbage, or a frame past the limit. A stream that lost its frame cannot be picked up
-                again: every later call raises the same.
-        """
+        """The frames that `data` completes. WireError, from then on: garbage, or a frame past the limit."""
         if self._broken is not None:
             raise WireError(self._broken)
         frames: list[Frame] = []

@@ -53,7 +53,6 @@ class Catalogue:
 
     @property
     def now(self) -> asyncpg.Record:
-        """What may be another in each reading, as of the last."""
         return self.last.row
 
     @property
@@ -63,12 +62,10 @@ class Catalogue:
 
     @property
     def watched(self) -> list[Relation]:
-        """The relations that a configured table consists of."""
         return [relation for relation in self.relations if relation["positions"]]
 
     @property
     def sized(self) -> list[int]:
-        """The oids of those that take room."""
         return [relation["oid"] for relation in self.watched if relation["stored"]]
 
     def moved_on(self, now: Now, counters: Mapping[int, asyncpg.Record]) -> bool:
@@ -96,14 +93,10 @@ async def whole(
     *,
     sized: bool,
 ) -> Catalogue:
-    """The catalogue of a database, with these tables in it.
+    """The catalogue of a database, with tables of these `names` (schema, name) in it, in a transaction.
 
-    Args:
-        connection: In a transaction.
-        names: Schema and name of each table, as queries.RELATIONS has them.
-        defaults: Tables of which it is asked whether they are there.
-        at: Unix seconds.
-        sized: Whether to measure sizes, for which locks are taken.
+    Of `defaults` it is asked whether they are there, `at` Unix seconds. `sized`: sizes are measured, for which locks
+    are taken.
     """
     server = await connection.fetchrow(queries.SERVER)
     assert server is not None  # noqa: S101 - a database that is being talked to is in pg_database
@@ -132,7 +125,6 @@ async def children(connection: Connection, found: Catalogue) -> int:
 
 
 async def now(connection: Connection, database_oid: int, defaults: Sequence[str]) -> Now:
-    """What may be another in each reading."""
     loop = asyncio.get_running_loop()
     asked = loop.time()
     names = ['"' + name.replace('"', '""') + '"' for name in defaults]
@@ -142,7 +134,6 @@ async def now(connection: Connection, database_oid: int, defaults: Sequence[str]
 
 
 async def standbys(connection: Connection) -> asyncpg.Record:
-    """A row of queries.STANDBYS."""
     row = await connection.fetchrow(queries.STANDBYS)
     assert row is not None  # noqa: S101 - it aggregates
     return row

@@ -58,14 +58,12 @@ class Tls:
 
     @property
     def unverified(self) -> bool:
-        """Whether TLS was asked for and the server's certificate is not checked."""
         return self.ca_file is None if self.mode == "require" else False
 
     def argument(self) -> ssl.SSLContext | str | bool:
-        """The `ssl` for asyncpg. Reads the files named, for each connection anew: a renewed CA is picked up.
+        """The `ssl` for asyncpg, of the files as they are now: a renewed CA is picked up.
 
-        Raises:
-            OSError: A file cannot be read; ssl.SSLError (an OSError too) when it holds no certificate.
+        OSError: a file cannot be read; ssl.SSLError (an OSError too): it holds no certificate.
         """
         if self.mode == "disable":
             return False
@@ -122,15 +120,12 @@ class Address:
 
 
 def parse(dsn: str, ca_file: Path | None, environment: Mapping[str, str]) -> Address:
-    """A libpq URI as an Address.
+    """A libpq URI as an Address. DsnError: it is none.
 
-    `ca_file` wins over the URI's sslrootcert, and a CA given without any sslmode is taken as the wish to have it used
-    (as `require` with a CA: the chain is verified). `environment` stands in for sslmode and sslrootcert that the URI
-    leaves out, under libpq's own names. Parameters without a meaning here (pgbouncer=true, connection_limit,
-    channel_binding, keepalives…) are dropped; of `options` only a search_path is kept, and set per transaction.
-
-    Raises:
-        DsnError: The text is no such URI.
+    `ca_file` wins over the URI's sslrootcert; a CA without any sslmode is taken as the wish to have it used (as
+    `require` with a CA: the chain is verified). `environment` stands in for sslmode and sslrootcert, under libpq's own
+    names. Parameters without a meaning here (pgbouncer=true, connection_limit, channel_binding, keepalives…) are
+    dropped; of `options` only a search_path is kept, and set per transaction.
     """
     for scheme in _SCHEMES:
         if dsn.startswith(scheme):
@@ -256,7 +251,6 @@ def _version(name: str) -> ssl.TLSVersion:
 
 
 def _home_file(name: str) -> str | None:
-    """A file at libpq's default place, if it is there."""
     try:
         path = Path.home() / ".postgresql" / name
         return str(path) if path.is_file() else None

@@ -70,10 +70,7 @@ _OF_SYSTEM: Phrases = {
 
 
 class PostgresError(FailureError):
-    """The session could not do its work.
-
-    `state` is the SQLSTATE of a statement that failed in the server; "" for everything else, connecting included.
-    """
+    """The session could not do its work; `state` is the SQLSTATE of a failed statement, "" for all else."""
 
     def __init__(self, kind: Kind, error: str, state: str = "", *, full: bool = False) -> None:
         super().__init__(kind, error, full=full)
@@ -81,14 +78,9 @@ class PostgresError(FailureError):
 
 
 def explain(error: BaseException, where: str, sslmode: str, secret: str | None, *, connecting: bool) -> PostgresError:
-    """What an error means.
+    """What an error of connecting or asking `where` (host and port) means.
 
-    Args:
-        error: Whatever connecting or asking raised.
-        where: The host and port, for the sentence.
-        sslmode: As it was asked for; decides what a refused encryption means.
-        secret: The password; a message that contains it is not repeated.
-        connecting: Whether this came before there was a connection.
+    `sslmode` decides what a refused encryption means; a message with the `secret`, the password, is not repeated.
     """
     if isinstance(error, PostgresError):
         return error

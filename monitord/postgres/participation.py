@@ -34,18 +34,13 @@ def upper(group: str) -> str:
 
 
 def lower(group: str) -> str:
-    """Lower case as Postgres has it under collation C."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in group)
 
 
 async def participation(
     session: Session, groups: Sequence[str], labels: Sequence[int], timeout: float
 ) -> dict[tuple[str, int], Participants]:
-    """What each group's participation in each of `labels` amounts to.
-
-    Raises:
-        PostgresError: As the session has it; also when there is no such table, or it may not be read.
-    """
+    """What each group's participation in each of `labels` amounts to. PostgresError: as the session has it."""
     async with session.read_only(timeout) as connection:
         rows = await connection.fetch(queries.PARTICIPATION, *spellings(groups), list(labels), _MOST_NAMES)
     parts = {(group, label): Participants() for group in groups for label in labels}
@@ -56,11 +51,7 @@ async def participation(
 
 
 async def lived(session: Session, labels: Sequence[tuple[str, int]], timeout: float) -> dict[tuple[str, int], bool]:
-    """Whether anybody took part in each of these labels of a group.
-
-    Raises:
-        PostgresError: As above.
-    """
+    """Whether anybody took part in each of these labels of a group. PostgresError: as above."""
     cases = spellings([group for group, _ in labels])
     async with session.read_only(timeout) as connection:
         rows = await connection.fetch(queries.TOOK_PART, *cases, [label for _, label in labels])
@@ -71,11 +62,7 @@ async def lived(session: Session, labels: Sequence[tuple[str, int]], timeout: fl
 async def lives(
     session: Session, groups: Sequence[str], first: int, last: int, length: int, timeout: float
 ) -> dict[str, dict[str, tuple[int, ...]]]:
-    """The labels from `first` to `last` that each channel sealed since took part in, by group.
-
-    Raises:
-        PostgresError: As above.
-    """
+    """The labels `first` to `last` that each channel sealed since took part in, by group. PostgresError: as above."""
     async with session.read_only(timeout) as connection:
         rows = await connection.fetch(queries.LIVES, *spellings(groups), first, last, length, _MOST_CHANNELS + 1)
     found: dict[str, dict[str, tuple[int, ...]]] = {group: {} for group in groups}

@@ -49,7 +49,6 @@ class Access:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be read at a cost that is known."""
         return self.readable and (self.indexed or self.pages <= _MOST_PAGES)
 
 
@@ -64,7 +63,6 @@ class Signature:
 
     @property
     def word(self) -> str:
-        """How many rows, and the hash over them."""
         return f"{self.rows}:{self.value & (1 << 64) - 1:016x}"
 
 
@@ -103,15 +101,12 @@ class PublishedOf:
 
 @dataclass(frozen=True, slots=True)
 class Twice:
-    """One root of several seals."""
-
     groups: tuple[str, ...]
     channels: tuple[str, ...]
     labels: tuple[int, ...]
 
 
 async def access(connection: Connection) -> dict[str, Access]:
-    """Each of the pipeline's tables."""
     rows = await connection.fetch(queries.ACCESS, list(TABLES))
     return {
         row["name"]: Access(row["there"], row["readable"], row["pages"], row["indexed"], row["oid"]) for row in rows
@@ -154,7 +149,6 @@ async def marks(connection: Connection, labels: Sequence[int], trees: Access) ->
 async def stages(
     connection: Connection, labels: Sequence[int], groups: Sequence[str], tables: Mapping[str, Access]
 ) -> dict[tuple[int, str], Stages]:
-    """What has become of the seals of these labels, by label and group in upper case."""
     trees = tables[TREES]
     statement = queries.stages(trees=trees.usable, indexed=trees.indexed, participants=tables[PARTICIPANTS].usable)
     await connection.execute(queries.NO_NESTED_LOOPS)
@@ -187,10 +181,7 @@ async def duplicates(
 async def latest(
     connection: Connection, batches: Iterable[Sequence[int]], groups: Sequence[str]
 ) -> dict[str, tuple[tuple[str, int], ...]]:
-    """The channels that each group (in upper case) has sealed last, with their newest labels.
-
-    `batches` are labels, the newest first; no more of them are read than it takes.
-    """
+    """The channels that each group (in upper case) sealed last; of `batches`, newest first, what it takes."""
     found: dict[str, dict[str, int]] = {group: {} for group in groups}
     for labels in batches:
         for row in await connection.fetch(queries.LATEST, list(labels), list(groups), MOST_LATEST):
@@ -221,7 +212,6 @@ async def backlog(connection: Connection, newest: int, trees: Access) -> tuple[d
 
 
 async def published(connection: Connection, labels: Sequence[int], since: float) -> dict[int, PublishedOf]:
-    """What of each of these labels was published, and how much of it since a moment."""
     rows = await connection.fetch(queries.PUBLISHED, list(labels), since)
     return dict.fromkeys(labels, PublishedOf(0, None)) | {
         row["epoch"]: PublishedOf(row["lately"], row["last"]) for row in rows
@@ -267,7 +257,6 @@ async def roster(
 
 
 async def names_kept(connection: Connection, label: int) -> bool:
-    """Whether names are kept beside the hashes of those who took part in a label."""
     return bool(await connection.fetchval(queries.NAMES_KEPT, label))
 
 

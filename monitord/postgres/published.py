@@ -34,10 +34,8 @@ async def published(
 ) -> list[Published]:
     """Of each channel of these groups the newest of labels from and to; the root is its tree's, or its seal's.
 
-    `before` in Unix seconds: what was marked as published later is not waited for on chain yet.
-
-    Raises:
-        FailureError: There are no seals (`missing`).
+    What was marked as published after `before` (Unix seconds) is left out. FailureError: there are no seals
+    (`missing`).
     """
     there = {row["name"]: row["there"] for row in await connection.fetch(queries.PRESENT, list(_TABLES))}
     if not there["sealed_epochs"]:

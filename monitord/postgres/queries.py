@@ -645,7 +645,6 @@ _MOST_NAMED = 5
 
 
 def _named(condition: str, name: str) -> str:
-    """How many seals meet a condition, and the channels of the first of them."""
     return f"""count(*) FILTER (WHERE {condition}) AS {name},
        (array_agg({_short("channel")} ORDER BY channel COLLATE "C") FILTER (WHERE {condition}))[1:{_MOST_NAMED}]
          AS {name}_channels"""
@@ -834,7 +833,6 @@ def name_parts(name: str, parts: int = 2) -> tuple[str, ...]:
 
 
 def quoted(name: str, parts: int = 2) -> str:
-    """The same as an identifier."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in name_parts(name, parts))
 
 

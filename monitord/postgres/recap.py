@@ -27,19 +27,9 @@ async def recap(
 ) -> tuple[Recap, ...]:
     """Who took part in the labels in [since, until) (Unix seconds), for each group.
 
-    Each part is one bounded query with its share of the time that is left; one that does not finish is None. Past
-    `cap` rows the counts say "at least" (`capped`), and who leads is not known.
-
-    Args:
-        session: Where to ask.
-        groups: Token groups, compared without regard to case and labelled as they are written here.
-        since: The first label.
-        until: The label after the last.
-        timeout: Seconds for all of it.
-        cap: Rows of a group to read, at most.
-
-    Raises:
-        PostgresError: Not one part could be queried: the first error.
+    Each part is one bounded query with its share of the seconds that are left; one that does not finish is None. Past
+    `cap` rows the counts say "at least" (`capped`), and who leads is not known. PostgresError: not one part could be
+    queried.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout

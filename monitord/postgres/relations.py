@@ -54,7 +54,6 @@ class TableReading:
 
     @classmethod
     def of(cls, row: Relation) -> TableReading:
-        """The relation of a row of queries.RELATIONS."""
         return cls(**{name: row[name] for name in cls.__slots__})
 
 
@@ -83,20 +82,17 @@ def estimate_rows(table: TableReading) -> int | None:
 
 
 def _untold(*, replica: bool, counting: bool) -> str:
-    """Why no counter shows how many rows come into a table."""
     if replica:
         return "a standby's counters say nothing of it"
     return "a part of it is a foreign table, whose rows no counter here sees" if counting else "track_counts is off"
 
 
 def why_uncounted(label: str, *, replica: bool, counting: bool) -> str:
-    """Why nothing shows how many rows have come into a table since the last reading."""
     why = _untold(replica=replica, counting=counting)
     return f"the growth of {label} cannot be measured: {why}, and its exact count did not finish in time"
 
 
 def why_unseen(label: str, *, counting: bool) -> str:
-    """Why nothing ever shows how many rows come into a table."""
     why = _untold(replica=False, counting=counting)
     which = "neither an index led by epoch nor a serial key to count new rows by"
     return f"the growth of {label} cannot be measured: {why}, and it has {which}"

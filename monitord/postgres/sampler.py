@@ -83,17 +83,13 @@ class Sampler:
 
     @property
     def running(self) -> bool:
-        """Whether one is under way."""
         return self._task is not None and not self._task.done()
 
     def start(self, now: float, newest: int, oldest: int, suspects: Iterable[tuple[int, str]] = ()) -> None:
         """Begin with what is due, if anything is and nothing is under way.
 
-        Args:
-            now: Unix seconds.
-            newest: The newest whole label.
-            oldest: Labels before it are looked at no more.
-            suspects: Labels and channels of seals that are unlike their trees: these come first.
+        `newest` is the newest whole label, those before `oldest` are left; `suspects` (labels and channels of seals
+        that are unlike their trees) come first.
         """
         if self.running:
             return
@@ -118,7 +114,6 @@ class Sampler:
             self.found.trouble = _in_words(error)
 
     async def close(self) -> None:
-        """Let go of what is under way."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -211,7 +206,6 @@ class Sampler:
             self.found.cases[case] = replace(await self._case(case, keccak256), at=now)
 
     async def _case(self, case: PreparedCase, keccak256: Hash) -> CaseResult:
-        """What is true of one test case, by its stored rows and its participants."""
         try:
             async with self._session.read_only(_TRANSACTION_SECONDS) as connection:
                 stored = await connection.fetch(queries.PUBLISHED_FOR, case.epoch, case.channel)

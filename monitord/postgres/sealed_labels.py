@@ -53,7 +53,6 @@ class SealedLabels:
         self.read_at: float | None = None
 
     def forget(self) -> None:
-        """Read everything anew the next time."""
         self.read_at = None
 
     def is_due(self, now: float) -> bool:
@@ -119,7 +118,6 @@ class SealedLabels:
         return found
 
     async def _counted(self, connection: Connection, places: Sequence[Place]) -> dict[Place, int]:
-        """How many rows each of these has, up to a bound."""
         rows = dict.fromkeys(places, 0)
         if not places:
             return rows

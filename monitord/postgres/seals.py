@@ -37,7 +37,6 @@ class SealSelection:
 
 
 def explained(error: PostgresError) -> FailureError:
-    """The error in terms of the tables that are read here."""
     return FailureError(error.kind, _SENTENCES.get(error.state, error.error))
 
 
@@ -68,8 +67,7 @@ def names(several: Sequence[Seal]) -> tuple[str, ...]:
 async def page(connection: Connection, epoch: int, channel: str, count: int) -> bytes:
     """The user hashes of one seal from index `count` on in sealed order, 32 bytes each; none after the last.
 
-    Raises:
-        FailureError: They are not all there (`missing`), or one is no hash (`protocol`).
+    FailureError: they are not all there (`missing`), or one is no hash (`protocol`).
     """
     row = await connection.fetchrow(queries.PARTICIPANTS, epoch, channel, count - 1 if count else _BEFORE_ALL, PAGE)
     assert row is not None  # noqa: S101 - an aggregate has a row
@@ -98,17 +96,12 @@ async def hashes(connection: Connection, epoch: int, channel: str) -> AsyncItera
 
 
 def leaves(digits: bytes, channel: str, epoch: int, keccak256: Hash) -> list[bytes]:
-    """The leaves of user hashes that stand one behind the other (core.merkle.leaf, for many at once).
-
-    Raises:
-        OverflowError: The label is negative.
-    """
+    """The leaves of user hashes one behind the other (core.merkle.leaf). OverflowError: a negative label."""
     rest = channel.encode() + epoch.to_bytes(8, "little")
     return [keccak256(digits[at : at + 32] + rest) for at in range(0, len(digits), 32)]
 
 
 async def recomputed(connection: Connection, epoch: int, channel: str, keccak256: Hash) -> Recomputed:
-    """The root over the participants that are kept of one seal."""
     builder = RootBuilder(keccak256)
     try:
         async for digits in hashes(connection, epoch, channel):

@@ -65,15 +65,7 @@ class Session:
     """
 
     def __init__(self, dsn: str, ca_file: Path | None = None) -> None:
-        """Reads the DSN and connects to nothing yet.
-
-        Args:
-            dsn: Any libpq URI.
-            ca_file: The CA to trust; wins over the DSN's sslrootcert.
-
-        Raises:
-            DsnError: The DSN cannot be read.
-        """
+        """Connects to nothing yet. `ca_file` wins over the DSN's sslrootcert. DsnError: it cannot be read."""
         self._address: Address = parse(dsn, ca_file, os.environ)
         self._connection: Connection | None = None
         self._where = ", ".join(str(host) for host in self._address.hosts)
@@ -99,10 +91,7 @@ class Session:
         self._heard = heard
 
     async def ping(self) -> None:
-        """Whether anybody answers over the kept connection; nothing where there is none, or a transaction is open.
-
-        Without an answer the connection is cut.
-        """
+        """Whether anybody answers over the kept connection, else it is cut; nothing within a transaction."""
         connection = self._connection
         if connection is None or self._lock.locked():
             return
@@ -117,12 +106,9 @@ class Session:
     async def read_only(self, timeout: float) -> AsyncIterator[Connection]:
         """A read-only transaction within `timeout` seconds, waiting for the session and connecting included.
 
-        A kept connection that turns out to be dead is replaced before the transaction is handed out. Statements that
-        fail in the server leave the connection whole; whatever else is raised in the transaction costs it. A setting
-        that is made in it must be put back: others may go on in it.
-
-        Raises:
-            PostgresError: It could not be opened, a statement failed, or the time was up.
+        A kept connection that is dead is replaced before. Statements that fail in the server leave the connection
+        whole; whatever else is raised in the transaction costs it. A setting that is made in it must be put back:
+        others may go on in it. PostgresError: it could not be opened, a statement failed, or the time was up.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -311,8 +297,6 @@ def _of_server(left: float) -> float:
 
 
 class Counted:
-    """The rows of queries.COUNTERS for all oids that are asked for, by transaction."""
-
     def __init__(self) -> None:
         self._wanted: dict[int, int] = {}
         self._sized: dict[int, int] = {}
@@ -324,10 +308,7 @@ class Counted:
     async def of(
         self, connection: Connection, transaction: int, oids: Collection[int], *, sized: bool = False
     ) -> Mapping[int, asyncpg.Record]:
-        """The rows by oid, as of this transaction (its number); of a relation that is gone there is none.
-
-        `sized`: with the pages of each, for which a lock is taken.
-        """
+        """The rows by oid as of this transaction (its number). `sized`: with pages, for which locks are taken."""
         for wanted in (self._wanted, self._sized) if sized else (self._wanted,):
             wanted.update(dict.fromkeys(oids, transaction))
         asked = self._asked_sized if sized else self._asked

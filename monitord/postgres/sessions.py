@@ -41,7 +41,6 @@ class Sessions:
 
 
 def summed(rows: Sequence[asyncpg.Record]) -> Sessions:
-    """What rows of queries.SESSIONS come to."""
     clients = [row for row in rows if row["type"] == _CLIENT]
     here = [row for row in clients if row["here"]]
     idle = [row for row in clients if (row["state"] or "").startswith("idle in transaction")]
@@ -90,7 +89,6 @@ async def waits(connection: asyncpg.Connection[asyncpg.Record], found: Sessions)
 
 
 def standbys(row: asyncpg.Record) -> list[Sample]:
-    """What a row of queries.STANDBYS says."""
     return [sample("standbys", row["standbys"]), sample("standby_lag", _rounded(row["lag"]), "seconds")]
 
 
@@ -107,12 +105,8 @@ async def refusals(
 ) -> list[Sample]:
     """Why the next client would not be served, as `postgres_refusal`: "" where a reason does not hold, None: unknown.
 
-    Args:
-        found: what is known of the server.
-        sessions: all that there are.
-        source: where default_transaction_read_only comes from, where it is on.
-        pid_told: the pid of the connection when it was made; a pool says something else than the server behind it.
-        accepted: tries one more connection; None where that does not show it.
+    `source` is where default_transaction_read_only comes from, where it is on; `pid_told` the pid when the connection
+    was made: a pool says another than its server; `accepted` tries one more (None: that does not show it).
     """
     crowded = _crowded(found, sessions, pooled=found.now["pid"] != pid_told)
     if crowded is None and (is_accepted := await accepted()) is not None:

@@ -30,11 +30,7 @@ class SharedSessions:
 
     @asynccontextmanager
     async def borrowed(self, name: str, timeout: float) -> AsyncIterator[tuple[Session, float]]:
-        """A session, and how many of the `timeout` seconds are left; `name` is who borrows it.
-
-        Raises:
-            FailureError: none was free in time.
-        """
+        """A session for `name`, and how many of the seconds are left. FailureError: none was free in time."""
         deadline = asyncio.get_running_loop().time() + timeout
         session = await self._free(name, deadline)
         left = deadline - asyncio.get_running_loop().time()
@@ -50,7 +46,6 @@ class SharedSessions:
             await self._give_back(session)
 
     async def close(self) -> None:
-        """Let go of both. Never raises."""
         await self._main.close()
         await self._other.close()
 

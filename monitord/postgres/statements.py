@@ -79,11 +79,7 @@ class _Found:
 
 
 async def number(session: Session, called: str, statement: str, timeout: float) -> float:
-    """The number in the first column of the only row of a statement. Of a boolean, 0 or 1.
-
-    Raises:
-        FailureError: there is no such number, or it could not be queried.
-    """
+    """The number in the first column of a statement's only row. FailureError: there is none, or no answer."""
     async with _asking(session, timeout, lambda error: _explained(error, f"the statement of {called}")) as connection:
         found = await _first(connection, statement, _NUMBERS, "a number")
     value = _number(found.value) if found.wrong is None else None
@@ -94,11 +90,7 @@ async def number(session: Session, called: str, statement: str, timeout: float) 
 
 
 async def newest_by_statement(session: Session, called: str, statement: str, timeout: float) -> Newest:
-    """The age of the moment in the first column of the only row of a statement.
-
-    Raises:
-        FailureError: there is no such moment, it lies in the future, or it could not be queried.
-    """
+    """The age of the moment in a statement's only row. FailureError: there is none, or one of the future."""
     async with _asking(session, timeout, lambda error: _explained(error, f"the statement of {called}")) as connection:
         found = await _first(connection, statement, _MOMENTS, "a moment")
         clock = await connection.fetchval(queries.CLOCK)
@@ -112,16 +104,9 @@ async def newest_by_statement(session: Session, called: str, statement: str, tim
 
 
 async def newest_in_table(session: Session, table: str, column: str, timeout: float) -> Newest:
-    """The age of the newest moment in a column. Moments of the future are passed over, and named.
+    """The age of the newest moment in a column, future ones passed over, and named. FailureError: there is none.
 
-    Args:
-        session: where to ask.
-        table: `table` or `schema.table`, as it is called; each part may be quoted.
-        column: the column, of a type for moments or days, or of Unix time in whole numbers.
-        timeout: seconds for all of it.
-
-    Raises:
-        FailureError: there is no such moment, or it could not be queried.
+    `table` may be `schema.table`, each part quoted; the column is of a type for moments or days, or whole Unix time.
     """
     source, field = queries.quoted(table), queries.quoted(column, parts=1)
     async with _asking(session, timeout, lambda error: _of_column(error, table, column)) as connection:
@@ -195,7 +180,6 @@ def _explained(error: PostgresError, what: str) -> FailureError:
 
 
 def _of_column(error: PostgresError, table: str, column: str) -> FailureError:
-    """The same of a column that is named in the settings."""
     known: dict[str, tuple[Kind, str]] = {
         UNDEFINED_TABLE: ("missing", f"there is no table {table} in this database"),
         "3F000": ("missing", f"there is no table {table} in this database: its schema is not there"),

@@ -1,7 +1,6 @@
-"""The probes, and the registry of what makes them.
+"""The probes, and what makes them: one file beside this one and one entry of `FACTORIES` each.
 
-A probe is one file beside this one and one entry of `FACTORIES`. Its driver is imported only when it is
-configured: what is not watched costs no memory.
+Its driver is imported only when it is configured: what is not watched costs no memory.
 """
 
 from __future__ import annotations
@@ -41,8 +40,6 @@ Factory = Callable[["ProbeContext"], Probe]
 
 @dataclass
 class ProbeContext:
-    """What probes are made of, and what they share."""
-
     settings: Settings
     orders: StandingOrders
     own_pids: Callable[[], frozenset[int]]
@@ -224,11 +221,9 @@ def _added() -> dict[str, Factory]:
 
 
 class Probes:
-    """The configured probes, and what they share.
+    """The configured probes, and what they share. SettingsError: addresses that drivers cannot read.
 
-    `own_pids` are the processes of monitord itself, so that the fleet it watches is not judged for it;
-    `error_lines` what was counted on PM2's bus, where somebody listens to it.
-    SettingsError is raised for addresses that their drivers cannot take apart, with each of them.
+    `own_pids` are monitord's, so that the fleet is not judged for it; `error_lines` what was counted on PM2's bus.
     """
 
     def __init__(
@@ -257,7 +252,6 @@ class Probes:
 
     @property
     def pinged(self) -> tuple[PingedProbe, ...]:
-        """Those that can be pinged between readings."""
         return tuple(probe for probe in self.all if isinstance(probe, PingedProbe))
 
     def listen(self, heard: Callable[[str, str], None]) -> None:
@@ -267,7 +261,6 @@ class Probes:
                 probe.listen(partial(heard, probe.name))
 
     async def close(self) -> None:
-        """Let go of every connection; what fails at that is let go of all the same."""
         for closing in (*self.all, self._context.opened):
             if closing is not None:
                 with suppress(Exception):
@@ -275,10 +268,7 @@ class Probes:
 
 
 def count_cap(table: str, orders: StandingOrders) -> int:
-    """Where an exact count of a table stops: many times the rows that the limit allows for the labels it spans.
-
-    They span up to an epoch more than the window, which is half as much again by the default orders.
-    """
+    """Where an exact count stops: many times the limit of rows, as it spans up to an epoch more than the window."""
     window = orders.growth_window_of(table)
     spans = (window + orders.epoch_length.total_seconds()) / window / 1.5
     return round(orders.growth_limit_of(table) * COUNT_AT_MOST_LIMITS * max(1.0, spans))

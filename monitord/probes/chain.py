@@ -65,8 +65,6 @@ class _Channel:
 
 @dataclass(slots=True)
 class _Found:
-    """What a node gave; `doubts` are what another node may know better."""
-
     accounts: dict[str, Account | None]
     deployed: Account | None = None
     channels: dict[str, ChannelAccount | None] = field(default_factory=dict)
@@ -89,13 +87,9 @@ class ChainProbe:
     ) -> None:
         """A probe that has not asked yet.
 
-        Args:
-            settings: The addresses, and what is asked there.
-            orders: The length of an epoch.
-            session: Where it is asked what is published; somebody else closes it. None: nowhere.
-            timeout: The longest that one request may take, in seconds.
-            also: Channels whose accounts are read each time, whatever was published of them of late.
-            pace: The least seconds between two requests to one address.
+        `session` is where it is asked what is published (None: nowhere); somebody else closes it. `timeout` bounds one
+        request, `pace` is the least seconds between two to one address. `also` are channels whose accounts are always
+        read.
         """
         self._settings = settings
         self._session = session
@@ -111,11 +105,7 @@ class ChainProbe:
         self._turn = 0
 
     async def measure(self, request: Request) -> Measured:
-        """Begin what is due, and wait for it as long as this reading may take.
-
-        Raises:
-            FailureError: No node gave an answer that can be used.
-        """
+        """Begin what is due, and wait as long as this reading may take. FailureError: no node's answer is of use."""
         loop = asyncio.get_running_loop()
         if self._task is None and self._is_due(request, loop.time()):
             self._began = loop.time()
@@ -137,7 +127,6 @@ class ChainProbe:
         return Measured((*last.samples, sample(facts.KEPT, at, "timestamp")), last.gaps)
 
     async def close(self) -> None:
-        """End what runs."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -190,7 +179,6 @@ class ChainProbe:
         return [_Channel(*place, placed(self._settings, *place, keccak256), chosen.get(place)) for place in wanted], why
 
     async def _published(self, request: Request) -> tuple[Sequence[Published], str | None]:
-        """What the database says is published, or why it says nothing."""
         if self._session is None:
             return [], "Postgres is not watched, and so nothing is known of what is published"
         from monitord.postgres.errors import PostgresError
@@ -281,7 +269,6 @@ class ChainProbe:
                 yield sample(facts.TROUBLE, node.trouble, "", node=node.place)
 
     def _of(self, found: _Found) -> Iterator[Sample]:
-        """The program, the mints and the wallets."""
         own = self._settings
         program = found.accounts[own.program]
         state = "missing" if program is None else facts.EXECUTABLE if program.executable else "not executable"

@@ -54,17 +54,11 @@ class EpochsProbe:
         *,
         by_default: bool = False,
     ) -> None:
-        """A probe over a session that somebody else closes.
+        """A probe over a session that somebody else closes, of epochs and a window of so many seconds.
 
-        Args:
-            session: Where to ask.
-            groups: Token groups, compared without regard to case and labelled as they are written here.
-            length: Seconds per epoch.
-            window: How many seconds of labels to read back.
-            grace: Seconds after its due time that a label is given to be sealed whole.
-            cemented: Groups whose channels are set, so that a silent one is missed.
-            by_default: Nobody named the groups: whether there is such a table is asked before it is read, so that
-                where there is none the server logs no errors.
+        `groups` are compared in any case and labelled as written. `grace` is the seconds that a due label is given to
+        be sealed whole; channels of `cemented` groups are set: a silent one is missed. `by_default`: nobody named the
+        groups, so it is asked whether there is such a table before it is read: else the server would log errors.
         """
         self._session = session
         self._groups = tuple(dict.fromkeys(groups))
@@ -89,13 +83,9 @@ class EpochsProbe:
     async def measure(self, request: Request) -> Measured:
         """Channels and time of sealing for each aligned label from the window's start to now, and what was not sealed.
 
-        Of labels that are no start of an epoch, how many seals carry one, by group, and the newest of them. All of it
-        was read as of `seals_read`; what has been sealed since under a label that was due and absent, or is the newest
-        that ought to be sealed or later, is in it, too.
-        Labels of the future, which test scripts have left behind, are out of the window and change nothing.
-
-        Raises:
-            FailureError: `missing` or `permission` when it is about the table, else as the session had it.
+        Of unaligned labels how many seals carry one, by group, and the newest. It was read as of `seals_read`; what has
+        been sealed since under a label that was due and absent, or is the newest that ought to be, or later, is in it,
+        too. Labels of the future change nothing. FailureError: `missing` or `permission` when it is about the table.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         now = request.now + request.database_ahead  # the labels are the server's times
@@ -164,7 +154,6 @@ class EpochsProbe:
         }
 
     async def _ask(self, now: float, deadline: float) -> None:
-        """Ask about participation, if there is anything new to be learned."""
         newest = self._calendar.expected(now)
         if newest != self._newest:
             self._lives = None

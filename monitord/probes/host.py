@@ -50,12 +50,7 @@ class HostProbe:
     name = "host"
 
     def __init__(self, disks: Sequence[str], statvfs: Callable[[str], os.statvfs_result] = os.statvfs) -> None:
-        """A probe that has asked nothing yet.
-
-        Args:
-            disks: a path on each file system to measure.
-            statvfs: what answers for a path, and may block.
-        """
+        """`disks` are paths, one on each file system to measure; `statvfs` answers for a path, and may block."""
         self._disks = tuple(dict.fromkeys(disks))
         self._statvfs = statvfs
         self._workers: dict[str, WorkerThread] = {}

@@ -132,11 +132,7 @@ class PipelineProbe:
         self._readings = 0
 
     async def measure(self, request: Request) -> Measured:
-        """What each stage has come to, as far as its table is there and may be read.
-
-        Raises:
-            FailureError: As the session had it.
-        """
+        """What each stage has come to, as far as its table may be read. FailureError: as the session had it."""
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         now = request.now + request.database_ahead  # the labels are the server's times
         try:
@@ -213,7 +209,6 @@ class PipelineProbe:
         return True
 
     def _labels(self, now: float) -> list[int]:
-        """The window's labels whose epochs are over, the newest first."""
         last = self._calendar.current(now) - self._length
         first = max(int(now - self._window), last - (_MOST_LABELS - 1) * self._length)
         return list(range(last, first - 1, -self._length))
@@ -396,7 +391,6 @@ class PipelineProbe:
         )
 
     async def _look_at(self, connection: Connection, labels: Sequence[int]) -> None:
-        """Read anew what has changed of these labels."""
         if not labels:
             return
         known, tables, groups = self._known, self._tables, tuple(self._groups)
@@ -572,7 +566,6 @@ class PipelineProbe:
         return [*samples, *self._of_recomputed(self._sampler.found), *_of_cases(self._sampler.found)]
 
     def _suspects(self) -> Iterator[tuple[int, str]]:
-        """The labels and channels of seals that are unlike their trees."""
         for label, found in self._known.stages.items():
             for one in found.values():
                 yield from ((label, channel) for channel in one.found["unlike"][1])

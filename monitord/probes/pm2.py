@@ -31,13 +31,9 @@ class Pm2Probe:
         error_lines: Callable[[], tuple[Sample, ...]] = tuple,
         limited: Callable[[str], Collection[str]] = lambda _: (),
     ) -> None:
-        """A probe of the PM2 whose home is `home`.
+        """A probe of the PM2 of this home; `own_pids` are monitord's, `error_lines` what was counted on PM2's bus.
 
-        Args:
-            home: PM2's home.
-            own_pids: which processes are monitord itself.
-            error_lines: what was counted on PM2's bus; nothing where nobody listens to it.
-            limited: the numbers of a service that have limits, and are kept before others.
+        Numbers of a service that are `limited` are kept before others.
         """
         self._home = home
         self._client = client.Pm2Client(home)
@@ -46,11 +42,7 @@ class Pm2Probe:
         self._wanted = lru_cache(maxsize=_MOST_NAMES)(lambda name: tuple(limited(name)))
 
     async def measure(self, request: Request) -> Measured:
-        """PM2's list, over one connection that is kept between readings.
-
-        Raises:
-            Pm2Error: PM2 is not running, belongs to another user, or did not answer in time or in its protocol.
-        """
+        """PM2's list, over one connection that is kept between readings. Pm2Error: it could not be had."""
         began = time.perf_counter()
         processes = await self._client.processes(timeout=request.timeout * _SHARE)
         latency = (time.perf_counter() - began) * 1000.0
@@ -74,10 +66,7 @@ class Pm2Probe:
 
 
 def _daemon(home: Path) -> Answered | None:
-    """Which daemon answers, and since when: what its pid file says. A PM2 that was restarted is another one.
-
-    The number alone may come again, in a container nearly always: the moment it was written is a part of it.
-    """
+    """Which daemon answers, by its pid file and when that was written: a number alone may come again."""
     file = home / "pm2.pid"
     try:
         pid, written = read_small(file, _MAX_PID_BYTES).strip(), file.stat().st_mtime

@@ -67,15 +67,9 @@ class PostgresProbe:
     ) -> None:
         """A probe over a session that somebody else closes.
 
-        Args:
-            session: Where to ask.
-            tables: `table` or `schema.table`, as people write them and as the samples will be labelled.
-            epoch_length: Seconds per epoch; exact counts begin at a label, a multiple of it. What hardly changes is
-                read twelve times in it.
-            window: As in CountBounds, of a table that has none in `bounds`.
-            cap: The same.
-            defaults: Tables that nobody named: whether each is there is asked every time.
-            bounds: How far each table is counted, by its name.
+        `tables` are `table` or `schema.table`, as people write them and the samples are labelled. Exact counts begin at
+        a label, a multiple of `epoch_length` (seconds), with `bounds` by table, or `window` and `cap`. Of `defaults`,
+        which nobody named, it is asked every time whether they are there.
         """
         self._session = session
         self._tables = tuple(dict.fromkeys(tables))
@@ -91,9 +85,7 @@ class PostgresProbe:
         """One transaction for everything cheap, one more for the exact counts when any are due.
 
         The catalogue, and sizes with it (`sizes_read`: when), is read twelve times an epoch, and when it has changed.
-
-        Raises:
-            PostgresError: The database could not be queried. A table that cannot be measured is a gap instead.
+        PostgresError: it could not be queried. A table that cannot be measured is a gap instead.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -208,7 +200,6 @@ class PostgresProbe:
         self._session.listen(heard)
 
     async def ping(self) -> None:
-        """The cheapest statement over the session's connection."""
         await self._session.ping()
 
     async def close(self) -> None:
@@ -304,7 +295,6 @@ class PostgresProbe:
         return found
 
     async def _counted(self, quoted: str, since: int, cap: int, deadline: float) -> asyncpg.Record | None:
-        """One bounded count; None when it did not finish in its share of the time."""
         bounds = since, since + self._length, cap
         return await self._beside(deadline, lambda connection: connection.fetchrow(queries.recent(quoted), *bounds))
 

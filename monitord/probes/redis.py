@@ -41,18 +41,11 @@ class RedisProbe:
         prefixes: Mapping[str, str] | None = None,
         window: float = 3600.0,
     ) -> None:
-        """A probe that has not connected yet.
+        """A probe that has not connected yet; failed jobs are counted over `window` seconds.
 
-        Args:
-            url: `redis://`, `rediss://` (certificates are verified unless it says `?ssl_cert_reqs=none`) or
-                `unix://`, with user, password and database where there are any.
-            queues: names of BullMQ queues.
-            ca_file: certificates to trust beside the system's; `?ssl_ca_certs=` in the URL does the same.
-            prefixes: what the keys of each queue begin with, where that is not `bull`.
-            window: over how many seconds failed jobs are counted.
-
-        Raises:
-            ValueError: the URL is none of these. Its text is not in the message.
+        `url` is `redis://`, `rediss://` (certificates are verified unless it says `?ssl_cert_reqs=none`) or `unix://`.
+        `ca_file` has certificates to trust, as `?ssl_ca_certs=` does; `prefixes` are of queues whose keys do not begin
+        with `bull`. ValueError: the URL is none of these; its text is not in the message.
         """
         self._server = Server(url, ca_file)
         self._where = self._server.where
@@ -81,8 +74,7 @@ class RedisProbe:
     async def measure(self, request: Request) -> Measured:
         """One PING, timed, then every count in one round trip, and what is asked of jobs in two.
 
-        Raises:
-            FailureError: with the kind and what to read about it. A queue that cannot be counted is a gap instead.
+        FailureError: with what to read about it. A queue that cannot be counted is a gap instead.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         async with self._turn:
@@ -135,7 +127,6 @@ class RedisProbe:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connection, without waiting for the other side."""
         await self._idle.stop()
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -198,10 +189,7 @@ class RedisProbe:
         return replies
 
     async def _of_jobs(self, connection: AbstractConnection, now: float, deadline: float) -> Replies:
-        """The answers about jobs; nothing where they did not come in time, or do not answer what was asked.
-
-        Whatever a job is called or holds, it costs this and no more.
-        """
+        """The answers about jobs; nothing where they came late, or do not answer: it costs this and no more."""
         answers: Replies = {}
         settled = not self._jobs
         try:

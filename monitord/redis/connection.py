@@ -95,7 +95,6 @@ class BoundedParser(_AsyncRESP2Parser):
         self._stream: Any = BoundedStream(self._stream, MOST_BYTES)
 
     def renew(self) -> None:
-        """Let MOST_BYTES be read from here on: before each exchange."""
         self._stream.left, self._stream.lines = MOST_BYTES, MOST_LINES
 
     async def come(self) -> bytes:
@@ -125,17 +124,11 @@ class _TlsConnection(SSLConnection):
 class Server:
     """Where to connect and how, as redis-py reads a URL, without the options that are not the URL's to choose.
 
-    Attributes:
-        where: what the server is called in a sentence; never the password.
-        database: the number of the database whose keys are meant.
+    `where` is what it is called in a sentence, never the password; `database` the number of the one that is meant.
     """
 
     def __init__(self, url: str, ca_file: str | None = None) -> None:
-        """What a URL means.
-
-        Raises:
-            ValueError: it is no redis://, rediss:// or unix:// URL. Its text is not in the message.
-        """
+        """ValueError: it is no redis://, rediss:// or unix:// URL. Its text is not in the message."""
         self._class, self._options = _options(url, ca_file)
         path = self._options.get("path")
         place = path if path is not None else f"{self._options['host']}:{self._options['port']}"
@@ -168,7 +161,6 @@ class Server:
 
 
 def renew(connection: AbstractConnection) -> None:
-    """Let MOST_BYTES be read from here on: before each exchange."""
     parser = connection._parser
     if isinstance(parser, BoundedParser):
         parser.renew()

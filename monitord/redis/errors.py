@@ -27,7 +27,6 @@ def code(error: Exception) -> str:
 
 
 def refusal(reply: object) -> tuple[Kind, str]:
-    """Why one command was not answered with what it asks for."""
     if not isinstance(reply, exceptions.ResponseError):
         return "protocol", "the answer is no number"
     word = code(reply)
@@ -37,7 +36,6 @@ def refusal(reply: object) -> tuple[Kind, str]:
 
 
 def explain(error: Exception) -> tuple[Kind, str]:
-    """Why there was no reading at all."""
     for cause in causes(error):
         if (known := classify(cause)) is not None:
             return known

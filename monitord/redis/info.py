@@ -45,14 +45,9 @@ def wanted(fields: Fields, *, misconf: bool) -> tuple[str, ...]:
 
 
 def refusals(fields: Fields, config: Fields, *, misconf: bool) -> dict[str, str | None]:
-    """Why the next client would not be served: for each reason half a sentence, "" where it does not hold.
+    """Why the next client would not be served: half a sentence a reason, "": it does not hold, None: unknown.
 
-    None is what is unknown.
-
-    Args:
-        fields: of INFO, all sections together; a section that was not answered leaves its fields out.
-        config: name -> value of what CONFIG GET returned.
-        misconf: whether it refused the PING with MISCONF.
+    `fields` are of INFO's answered sections, `config` of CONFIG GET; `misconf`: it refused the PING with that.
     """
     return {
         "misconf": _unsaved(fields, config, misconf=misconf),

@@ -23,8 +23,6 @@ Answers = Mapping[Command, object]
 
 
 class Jobs:
-    """The jobs of one queue, from reading to reading."""
-
     def __init__(self, prefix: str, queue: str, window: float) -> None:
         """A queue whose keys begin with `prefix`; failures are counted over the last `window` seconds."""
         self._queue, self._window = queue, window

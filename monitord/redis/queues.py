@@ -23,5 +23,4 @@ PARTS: Final = tuple(part for parts in PARTS_BY_TYPE.values() for part in parts)
 
 
 def key(prefix: str, queue: str, part: str) -> str:
-    """The name of one of a queue's keys."""
     return f"{prefix}:{queue}:{part}"

@@ -1,7 +1,4 @@
-"""The alert book: what one rule's answers do to it, and what holds between its alerts.
-
-One alert replaces another, explains another, or comes back again and again.
-"""
+"""The alert book: what a rule's answers do to it. One alert replaces or explains another, or comes back again."""
 
 from __future__ import annotations
 
@@ -18,14 +15,12 @@ from monitord.core.subjects.base import Rule
 
 
 def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
-    """The alerts of one rule, on one probe's readings."""
     if not book:  # nearly always
         return []
     return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
 
 
 def finds(judgements: Iterable[Judgement] | None) -> bool:
-    """Whether anything is found among these."""
     return bool(judgements) and Finding in map(type, judgements or ())
 
 
@@ -88,9 +83,8 @@ def replaced(
 ) -> dict[str, frozenset[str]]:
     """Leaves to the stronger rule what it finds too, unless the weaker one has an alert already that must end first.
 
-    An alert that is found no more while the stronger rule finds something is not over: it waits for the
-    stronger one's. Returns those that wait, by their places, and what each waits for: whichever of them fires first,
-    since of two that find something one may leave it to the other.
+    What is found no more while the stronger rule finds something is not over. Returns what waits, by place, and for
+    which rules: whichever fires first, since of two that find something one may leave it to the other.
     """
     waiting: dict[str, frozenset[str]] = {}
     # Of each stronger rule what it finds: nearly always nothing.
@@ -129,7 +123,6 @@ def advance(
     orders: StandingOrders,
     aftermaths: Mapping[str, Aftermath],
 ) -> list[Transition]:
-    """The book after one rule's judgements, and the edges crossed."""
     now = observation.now
     # A reading that hung was taken when that was over, and the next must be apart from there; of one that came
     # immediately the beginning is as good, and lets cycles that are CONFIRM_EVERY apart count.
@@ -177,7 +170,6 @@ def _joined(alert: Alert, cause: Alert, book: dict[str, Alert]) -> Alert:
 
 
 def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
-    """The alert that goes on as this new one, if there is such."""
     found = (
         book.get(lifecycle.key(weaker, alert.subject)) for rule, weaker in catalogue().continues if rule == alert.rule
     )
@@ -296,7 +288,6 @@ def _of_incident(transition: Transition, alert: Alert) -> Transition:
 
 
 def drop(book: dict[str, Alert], gone: Iterable[Alert], now: datetime, reason: str = "not_watched") -> list[Transition]:
-    """End alerts whose subject is no longer watched."""
     transitions = []
     for alert in gone:
         del book[lifecycle.key(alert.rule, alert.subject)]

@@ -1,7 +1,4 @@
-"""What an operator may ask of monitord, checked and made into a command: for the command line and the page alike.
-
-Each raises ValueError, with one sentence, where what is asked cannot be.
-"""
+"""What an operator may ask of monitord, checked and made into a command. ValueError, a sentence, for what cannot be."""
 
 from __future__ import annotations
 
@@ -37,10 +34,7 @@ def silence(
     reason: str = "",
     known: Container[str] = (),
 ) -> Command:
-    """A silence from `now` on for so long, or at each time of a cron schedule (UTC) for so long.
-
-    A subject that is one of the `known` names is that one only, and no pattern.
-    """
+    """A silence from `now` on, or at each time of a schedule (UTC). One of the `known` names is no pattern."""
     subject, reason = subject.strip(), " ".join(reason.split())
     if not subject:
         raise ValueError("SUBJECT is empty; '*' is the whole host")
@@ -104,7 +98,6 @@ def forget(now: datetime, name: str, state: State, orders: StandingOrders) -> Co
 
 
 def awaited(silences: Silences, commands: Iterable[Command]) -> dict[str, Silence]:
-    """The silences as they will be once these commands are applied."""
     found = dict(silences)
     for command in commands:
         if command.kind == "silence" and command.silence is not None:
@@ -115,7 +108,6 @@ def awaited(silences: Silences, commands: Iterable[Command]) -> dict[str, Silenc
 
 
 def subjects(state: State, orders: StandingOrders) -> frozenset[str]:
-    """Every name that an alert may be about, as far as it is known now."""
     return known_subjects(state.history, state.alerts, effective(orders, state.history))
 
 

@@ -38,7 +38,6 @@ def escalation(
 
 
 def impact(alert: Alert, orders: StandingOrders) -> tuple[tuple[str, str], ...]:
-    """What an alert means for the fleet's work: what is affected, and a phrase for each."""
     means = declared(alert.rule).impact
     if not orders.groups:
         plainly = means.plainly

@@ -57,10 +57,7 @@ def evidence_rows(finding: Finding, today: float) -> list[tuple[str, str]]:
 
 
 def sentence(finding: Finding, today: float) -> str:
-    """The evidence in one line: `instance 3 (PM2 id): 626 MB; exit codes: 1`; "" where there is none.
-
-    What is empty is left out.
-    """
+    """The evidence in one line: `instance 3 (PM2 id): 626 MB; exit codes: 1`; what is empty is left out."""
     return "; ".join(f"{name}: {text}" for name, text in evidence_rows(finding, today) if text != NOTHING)
 
 

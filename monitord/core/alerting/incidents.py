@@ -40,12 +40,10 @@ class Incident:
 
     @property
     def id(self) -> str:
-        """The root alert's id."""
         return self.root.alert.incident_id
 
     @property
     def parts(self) -> tuple[IncidentPart, ...]:
-        """Every alert of it, the root first."""
         return (self.root, *self.explained)
 
     @property
@@ -65,12 +63,10 @@ class Incident:
 
     @property
     def first_sign(self) -> datetime:
-        """The earliest sign of any of its alerts."""
         return min(part.alert.since for part in self.parts)
 
     @property
     def fired_at(self) -> datetime | None:
-        """When it was first reported."""
         return min((part.fired_at for part in self.parts if part.fired_at is not None), default=None)
 
     @property
@@ -86,15 +82,11 @@ class Incident:
         return None if None in ends else max(end for end in ends if end is not None)
 
     def duration_seconds(self, now: datetime) -> float:
-        """From first sign to end, or to `now` while it lasts."""
         return max(0.0, ((self.ended_at or now) - self.first_sign).total_seconds())
 
 
 def incidents(transitions: Iterable[Transition], living: Iterable[Alert] = ()) -> tuple[Incident, ...]:
-    """The incidents that a run of edges amounts to, in the order of their first signs.
-
-    `living` are the alerts as they are now: what an edge reported of them may be hours old.
-    """
+    """The incidents that edges amount to, by first sign; `living` are the alerts as they are by now."""
     parts: dict[str, IncidentPart] = {}
     for edge in transitions:
         part = _after(parts.get(edge.alert.id), edge)

@@ -42,8 +42,7 @@ NO_ROOM = frozenset({"readonly", "misconf"})
 def server_away(probe: str, history: History, book: Book, orders: StandingOrders) -> bool:
     """Whether the server behind `probe` failed its last reading, or is not yet confirmed to be back.
 
-    A server that answers hides nothing: its alert may flap and go on firing through the calm, and only the readings
-    that confirm its return are waited for.
+    One that answers hides nothing, though its alert may flap: only readings that confirm its return are waited for.
     """
     server = server_of(probe)
     if not server:
@@ -97,10 +96,7 @@ def explanation(
     now: datetime,
     aftermaths: Mapping[str, Aftermath],
 ) -> Alert | None:
-    """The alert that explains a finding of a probe's readings, first seen at `since`; None where nothing does.
-
-    A warning never explains what is critical.
-    """
+    """What explains a finding of a probe's readings, if anything does; a warning explains nothing critical."""
     for after in aftermaths.values():
         is_bad_enough = RANK[after.cause.severity] >= RANK[finding.severity]
         if is_bad_enough and (
@@ -155,9 +151,8 @@ def inhibits_firing(cause: Alert) -> bool:
 def aftermath(cause: Alert, orders: StandingOrders, now: datetime) -> Aftermath | None:
     """What a cause that ends now goes on explaining: of rows that come again the first epoch is yet to be sealed.
 
-    Where a disk has room again, rows are yet to come. What a group sealed at last, for which it was behind the others,
-    stays a slow seal until its next. The error lines of services go on being counted for the window in which a server
-    came back.
+    With room on a disk, rows are yet to come; what a group sealed at last stays a slow seal until its next; error lines
+    go on being counted for the window in which a server came back.
     """
     if _is(cause, "full_disk"):
         return Aftermath(cause, now, now + orders.late_after)
@@ -192,7 +187,6 @@ def _nothing_came(
 
 
 def _waited(cause: Alert, history: History, orders: StandingOrders) -> float:
-    """For how many seconds no row had come when that was first found."""
     table, since = history.tables.get(cause.subject), cause.since.timestamp()
     limit = flow_limit(cause.subject, table, orders)
     return since - table.last_row_at if limit.varies and table is not None else limit.at(since)
@@ -252,12 +246,10 @@ def _has_no_room(
 
 
 def _is(found: Alert | Finding, *roles: Role) -> bool:
-    """Whether a rule has one of these roles."""
     return not declared(found.rule).roles.isdisjoint(roles)
 
 
 def _takes_rows(history: History, orders: StandingOrders, now: float) -> bool:
-    """Whether rows still come into a watched table."""
     known = [(name, table) for name in orders.tables if (table := history.tables.get(name)) is not None]
     return any(now - table.last_row_at <= flow_limit(name, table, orders).at(now) for name, table in known)
 

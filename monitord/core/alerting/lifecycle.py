@@ -56,10 +56,7 @@ def severity_now(alert: Alert, orders: StandingOrders) -> Severity:
 
 
 def moved(alert: Alert, by: timedelta) -> Alert:
-    """The alert after the wall clock was set by so much: what it waits for takes as long as before.
-
-    When it began and fired stays as it was reported.
-    """
+    """The alert after the wall clock was set: it waits for as long as before. What was reported stays."""
     return replace(
         alert,
         counted_at=alert.counted_at and alert.counted_at + by,
@@ -70,10 +67,7 @@ def moved(alert: Alert, by: timedelta) -> Alert:
 
 
 def alert_id(rule: str, subject: str, since: datetime, turn: int = 0) -> str:
-    """The same for the same incident however often it is sent, and another for the next.
-
-    `turn` counts how often the clock was set back: the same moment may come again.
-    """
+    """The same for one incident, another for the next; `turn` counts how often the clock was set back."""
     again = f"|{turn}" if turn else ""
     return hashlib.sha256(f"{rule}|{subject}|{since.isoformat()}{again}".encode()).hexdigest()[:12]
 
@@ -243,7 +237,6 @@ def _calmer(alert: Alert, now: datetime) -> Alert:
 
 
 def _is_calm(alert: Alert, now: datetime) -> bool:
-    """Whether an alert that flaps has been calm for long enough."""
     return alert.calm_since is not None and (now - alert.calm_since).total_seconds() >= alert.calm_for
 
 
@@ -286,7 +279,7 @@ def not_watched(alert: Alert, now: datetime, reason: str = "not_watched") -> Tra
 
 
 def waiting_seconds(alert: Alert, now: datetime, orders: StandingOrders) -> float | None:
-    """How long until another reading of its probe could count (0: at once), or None when none is awaited."""
+    """How long until another reading of its probe could count (0: at once); None where none is awaited."""
     confirmed, waits = alert.count >= orders.confirmations, alert.state == "pending"
     if alert.toward == "" or (confirmed and not alert.finding.needs_exact and not waits):
         return None
@@ -300,10 +293,7 @@ def waiting_seconds(alert: Alert, now: datetime, orders: StandingOrders) -> floa
 def remind(
     book: dict[str, Alert], transitions: Iterable[Transition], orders: StandingOrders, now: datetime
 ) -> tuple[Alert, ...]:
-    """The firing alerts that are due a reminder. In the book, each then has the time of its last notification.
-
-    An acknowledged alert has no reminders, nor is one that something explains or silences.
-    """
+    """The firing alerts that are due a reminder, marked so: none acknowledged, explained or silenced."""
     said = {edge.alert.id for edge in transitions if edge.edge == "firing"}
     again = []
     for alert in list(book.values()):

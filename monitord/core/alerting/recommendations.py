@@ -34,9 +34,8 @@ def advise(
 ) -> tuple[tuple[Action, ...], dict[str, tuple[str, ...]]]:
     """The recommendations due now, and what has by now been recommended of each living incident.
 
-    They go with these edges, or with what fires and has lasted.
-
-    Never more than one per incident and target, nor two about one target at once.
+    They go with these edges, or with what fires and has lasted: one per incident and target, and one about a target at
+    once.
     """
     living = {alert.incident_id for alert in book.values()}
     known = {incident: targets for incident, targets in advised.items() if incident in living}
@@ -80,7 +79,6 @@ def _action(what: ActionKind, alert: Alert, orders: StandingOrders, now: datetim
 
 
 def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
-    """The first three things to check for this alert, as commands."""
     words = {"name": quote(alert.subject)}
     for subject in registered():
         words = {**subject.runbook_words(alert, orders), **words}

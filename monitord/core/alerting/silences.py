@@ -26,10 +26,9 @@ Silences = Mapping[str, Silence]
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """The outcome of a command, or of a silence whose time was over: for the log.
+    """The outcome of a command, or the end of a silence: of a silence, an alert, or a forgotten name.
 
-    `reason` is `expired` or `removed` of a silence that ended. Each kind has its own thing: a silence, an alert, or the
-    name of what was forgotten, with a sentence for each thing of that name.
+    `reason` of a silence that ended is `expired` or `removed`; of a name there is a sentence for each thing called so.
     """
 
     kind: Literal["silence_added", "silence_ended", "alert_acknowledged", "subject_forgotten"]
@@ -47,7 +46,6 @@ _MOST_WINDOWS: Final = 500
 
 
 def silence_id(subject: str, rule: str, every: str, since: datetime) -> str:
-    """A name for a silence that no alert has."""
     return "s" + hashlib.sha256(f"{subject}|{rule}|{every}|{since.isoformat()}".encode()).hexdigest()[:8]
 
 
@@ -94,13 +92,11 @@ def in_force(silences: Silences, now: datetime) -> tuple[Silence, ...]:
 
 
 def covers(silence: Silence, rule: str, subject: str) -> bool:
-    """Whether a silence is about an alert of this rule and subject."""
     known = (silence.subject,) if silence.exact else ()
     return names.means(silence.subject, subject, known) and silence.rule in ("", rule)
 
 
 def known_subjects(history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> frozenset[str]:
-    """Every name that an alert may be about, as far as it is known now."""
     things = {subject.name for subject in registered() if not subject.is_server or subject.name in orders.probes}
     services = {*orders.services, *history.roster, *history.services}
     services |= {name for fleet in history.fleets.values() for name in (*fleet.roster, *fleet.services)}
@@ -146,8 +142,7 @@ def apply_commands(
 ) -> tuple[list[Transition], list[CommandOutcome]]:
     """Do what operators ask, and end what is over. `silences` and `alerts` are changed in place.
 
-    A command that is received twice, or is about what is not there any more, changes nothing. What the history forgets,
-    `update` has it forget.
+    What is asked twice, or of what is gone, changes nothing. What the history forgets, `update` has it forget.
     """
     edges: list[Transition] = []
     outcomes: list[CommandOutcome] = []
@@ -219,10 +214,7 @@ def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> His
 
 
 def unhushed(observation: Observation) -> Observation:
-    """The observation for a backtest or a report: without silences, and without commands that set them.
-
-    What was forgotten stays so, and so does the database that somebody acknowledged.
-    """
+    """The observation without silences, for a backtest or a report; what was forgotten or adopted stays so."""
     if not observation.commands:
         return observation
     return replace(observation, commands=tuple(c for c in observation.commands if c.kind in ("forget", "ack")))
@@ -292,5 +284,4 @@ def _loud(alert: Alert, now: datetime) -> Alert:
 
 
 def _stands(alert: Alert, history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> bool:
-    """Whether the last reading still finds what an alert is about."""
     return alert.toward != "resolve" and not book.frozen(alert, history, alerts, orders)

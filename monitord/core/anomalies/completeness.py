@@ -28,9 +28,8 @@ _MILLION = 1_000_000
 class Completeness:
     """Of a group's recent labels how many channels took part, and how many of them were not sealed.
 
-    `at_first` is what was unsealed when the label was first checked, soon after the grace; `unsealed` what it is by
-    now. `channels` are some of the newest label's, by name. `habit` are the shares (of a million) that were unsealed
-    at first of the labels that were no incident.
+    `at_first`: when first checked, soon after the grace; `unsealed`: by now. `channels`: some of the newest label's.
+    `habit`: the shares (of a million) unsealed at first of the labels that were no incident.
     """
 
     participating: LabelSeries = field(default_factory=LabelSeries)
@@ -41,7 +40,6 @@ class Completeness:
 
     @property
     def newest(self) -> int | None:
-        """The newest label that anybody took part in."""
         return max((label for label, took in self.participating.items() if took), default=None)
 
 
@@ -77,10 +75,9 @@ def _with(pairs: tuple[tuple[int, int], ...], label: int, share: int) -> tuple[t
 
 
 def incomplete(seen: Completeness) -> bool | None:
-    """Whether more of the newest label is unsealed than is the group's habit: over twice the largest share of any.
+    """Whether more of the newest label is unsealed than is the habit: over twice the largest share.
 
-    The past is compared as it was when first checked: a group that is habitually a little late is so every time.
-    None where that is not known: too few labels before, or nothing of the newest is sealed, which is lateness.
+    The past is compared as first checked. None: too few labels before, or none of the newest is sealed (lateness).
     """
     newest = seen.newest
     if newest is None:
@@ -111,15 +108,11 @@ def falls_short(usual: LabelHabit, took: int | None, unsealed: int | None) -> bo
 def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str, int]:
     """Channels of one group that are silent for longer than their past explains, and for how many labels.
 
-    Only labels in which somebody of the group took part count, and there is no silence unless `newest` is one. A
-    silence must be longer than any before it, the time before the first sign of life included, and of a length that
-    a channel absent as often as this one may be reaches by chance only once in a hundred thousand. One silence that was
-    such an incident is not of the past that others are compared with. In the hours in which more of the others are
-    absent day by day, so is each.
-
-    Args:
-        took_part: The labels that each channel took part in, within the window.
-        newest: The newest label of the window.
+    `took_part` are each channel's labels within the window, `newest` its newest. Only labels in which somebody of the
+    group took part count, and there is no silence unless `newest` is one. It must be longer than any before, the time
+    before the first sign of life included, and so long that a channel absent as often as this one reaches it by chance
+    once in a hundred thousand. One past silence that was such an incident is not compared with. In the hours in which
+    more of the others are absent day by day, so is each.
     """
     alive = sorted(set().union(*took_part.values()))
     if newest not in alive:
@@ -147,10 +140,7 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
 
 
 def _absent(missed: int, present: int) -> float:
-    """How often a channel is absent at most, by its past: that is short, and may have been better than it is.
-
-    By two standard deviations more than was seen; never quite 0 nor 1.
-    """
+    """How often a channel is absent at most: two standard deviations above its short past; never 0 nor 1."""
     labels = missed + present + 2
     return min((missed + 1 + 2 * math.sqrt(missed)) / labels, 1 - 1 / labels)
 

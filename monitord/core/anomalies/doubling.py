@@ -29,7 +29,6 @@ PEAK_SECONDS = 6 * 3600.0
 
 
 def followed(name: str, table: TableHistory, now: float, orders: StandingOrders) -> TableHistory:
-    """The table after a reading: whether its growth doubles, and its peaks."""
     window = orders.growth_window_of(name)
     floor = orders.growth_steady_of(name) * window / 3600.0
     halves = half_windows(table, now, window)
@@ -59,7 +58,6 @@ def half_windows(table: TableHistory, now: float, window: float) -> tuple[float,
 
 
 def whole_windows(halves: tuple[float, ...]) -> tuple[float, float, float]:
-    """Rows of the last three windows, oldest first."""
     return halves[0] + halves[1], halves[2] + halves[3], halves[4] + halves[5]
 
 

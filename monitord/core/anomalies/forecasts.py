@@ -51,10 +51,7 @@ _OF_DISKS = Terms(0.0, 0.0, 1.0, FILL_HORIZON_SPANS, FILL_AHEAD, FILL_TRUST, DIS
 
 
 def update_memory(history: History, now: float, orders: StandingOrders) -> History:
-    """The history after one good reading of PM2, applied before: each process's series of memory.
-
-    A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
-    """
+    """The history after a reading of PM2: each process's series of memory, which begins with it, once it is warm."""
     before = history.trends
     following = {key: series for key, series in before.items() if not key.startswith(MEMORY)}
     for service, known in history.services.items():
@@ -68,7 +65,6 @@ def update_memory(history: History, now: float, orders: StandingOrders) -> Histo
 
 
 def update_disks(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
-    """The history after one good reading of the host: the series of each disk that the orders name."""
     disks = {disk_key(path) for path in orders.disks}
     disks |= {fast_disk_key(path) for path in orders.disks if fast_disk_terms(orders, path)}
     following = {key: series for key, series in history.trends.items() if key in disks or key.startswith(MEMORY)}
@@ -85,30 +81,25 @@ def update_disks(history: History, reading: Reading, now: float, orders: Standin
 
 
 def memory_key(service: str, instance: str) -> str:
-    """Where the series of one process of a service stands."""
     return f"{MEMORY}{service}/{instance}"
 
 
 def disk_key(path: str) -> str:
-    """Where the series of a disk stands."""
     return f"disk/{path}"
 
 
 def fast_disk_key(path: str) -> str:
-    """Where the series of a disk stands in which a fast rise is searched for."""
     return f"disk-fast/{path}"
 
 
 @latest_by
 def memory_terms(orders: StandingOrders, service: str) -> Terms:
-    """What a service's memory is judged by, in bytes."""
     limit = float(orders.memory_limit(service))
     return _in_spans(_OF_MEMORY, limit, limit, orders.leak_span, orders.late_after)
 
 
 @latest_by
 def disk_terms(orders: StandingOrders, path: str) -> Terms:
-    """What a disk is judged by, in percent."""
     return _in_spans(_OF_DISKS, FULL, orders.disk_limits(path)[1], orders.fill_span, orders.late_after)
 
 
@@ -182,17 +173,14 @@ def disk_outlook(
 
 
 def seen_for(outlook: Outlook) -> str:
-    """For how long a rise was seen, and how sure it is."""
     return f"seen for {humanize.duration(outlook.span)}, confidence {outlook.confidence:.0%}"
 
 
 def reached(outlook: Outlook) -> str:
-    """When what rises is expected to be at its limit."""
     return f"in about {_roughly(outlook.seconds)}" if outlook.seconds >= 1 else "about now"
 
 
 def deadline(outlook: Outlook) -> str:
-    """By when something is to be done about it."""
     return f"within {_roughly(outlook.soonest)}" if outlook.soonest >= 1 else "now"
 
 

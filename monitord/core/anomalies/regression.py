@@ -46,10 +46,7 @@ def slope(points: Points) -> Slope:
 
 
 def value_at(points: Points, at: float) -> float:
-    """The value of (time, value) points at a moment, on a straight line between the two around it.
-
-    Outside of what they span it is that of the nearest. `points` are in order of time, and not empty.
-    """
+    """The value at a moment on a line between the points around it, else that of the nearest; they are in order."""
     place = bisect_left(points, at, key=lambda point: point[0])
     if place == 0:
         return points[0][1]

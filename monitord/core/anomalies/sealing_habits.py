@@ -34,10 +34,7 @@ class ChannelSilence:
 
 @dataclass(frozen=True, slots=True)
 class SealingHabits:
-    """One group's past. `delays` are seconds from due to sealed, `channels` how many were sealed, by label.
-
-    `habit` are the delays of those that were no incident.
-    """
+    """One group's past: `delays` in seconds from due to sealed, `channels` sealed; `habit`: without incidents."""
 
     delays: LabelSeries = field(default_factory=LabelSeries)
     channels: LabelSeries = field(default_factory=LabelSeries)
@@ -47,11 +44,9 @@ class SealingHabits:
 
     @property
     def usual(self) -> LabelHabit:
-        """What is usual of its delays."""
         return sealing_delays.habit(self.habit, self.delays)
 
     def until(self, now: float) -> SealingHabits:
-        """Without the labels that have not ended at `now`."""
         last = now - self.delays.length
         seen = self.completeness
         participating = seen.participating.until(last)

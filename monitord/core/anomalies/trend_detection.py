@@ -65,7 +65,6 @@ class Terms:
 
     @property
     def width(self) -> float:
-        """Seconds in a bucket."""
         return self.span / BUCKETS_PER_SPAN
 
 
@@ -110,7 +109,6 @@ def steady_rise(buckets: list[Bucket], now: float, terms: Terms, *, held: bool) 
 
 
 def _rise(buckets: list[Bucket], past: list[Bucket], now: float, terms: Terms, *, held: bool) -> Trend | None:
-    """The rise through all of these buckets, if it is one."""
     span = len(buckets) * terms.width
     reach = min(terms.horizon, terms.ahead * span) * (HELD_REACH if held else 1.0)
     third = len(buckets) // 3
@@ -166,7 +164,6 @@ def _level(buckets: list[Bucket]) -> float:
 
 
 def _has_ended(buckets: list[Bucket], slope: float, terms: Terms) -> bool:
-    """Whether it no longer rises over the newest buckets."""
     if not terms.lately or len(buckets) <= terms.lately:
         return False
     newest, before = buckets[-1], buckets[-1 - terms.lately]
@@ -174,7 +171,6 @@ def _has_ended(buckets: list[Bucket], slope: float, terms: Terms) -> bool:
 
 
 def _longest(room: float, slack: float, slowest: float) -> float:
-    """Seconds to the limit even at its slowest."""
     return (room + slack) / slowest if slowest > 0 else math.inf
 
 

@@ -62,7 +62,6 @@ class Outlook:
 def begin(
     value: float, now: float, terms: Terms, started_at: float | None = None, restarts: int | None = None
 ) -> TrendSeries:
-    """A series with its first reading."""
     return TrendSeries(now, terms.width, now, value, value, started_at=started_at, restarts=restarts)
 
 
@@ -134,14 +133,12 @@ def shifted(series: TrendSeries, seconds: float) -> TrendSeries:
 
 
 def _topped(series: TrendSeries, terms: Terms) -> float:
-    """The highest reading of the open bucket and the one before it."""
     if not series.troughs or series.troughs[-1] is None:
         return series.high
     return max(series.high, (series.troughs[-1] + (series.swings[-1] or 0)) * terms.grain)
 
 
 def _lowest(series: TrendSeries, count: int, terms: Terms) -> float:
-    """The lowest reading of the open bucket and so many before it."""
     lows = [low * terms.grain for low in series.troughs[-count:] if low is not None]
     return min([series.low, *lows])
 

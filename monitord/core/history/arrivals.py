@@ -52,10 +52,7 @@ class Counters:
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """`rows` were committed in a step, of which `doubt` may have been rolled back after all.
-
-    `tells_share`: no estimate stood in the way, so that it tells what part of the inserts is committed.
-    """
+    """`rows` were committed in a step, `doubt` of them perhaps rolled back; `tells_share`: no estimate is in it."""
 
     rows: float
     doubt: float = 0.0
@@ -63,12 +60,10 @@ class Arrived:
 
 
 def arrived(before: Counters | None, after: Counters | None, inserted: float, share: float) -> Arrived:
-    """What was committed of the `inserted` rows of a step.
+    """What was committed of the `inserted` rows of a step; `share` of inserts were when that was last known.
 
-    All of it is in doubt where the counters do not show it, or where a server that was started anew counts: it may be
-    another one, after a failover, whose counters stand elsewhere.
-
-    `share` is the part of the inserts that were committed when that was last known.
+    All of it is in doubt where the counters do not show it, or a server that was started anew counts: another, after a
+    failover.
     """
     if before is None or after is None or before.started != after.started:
         return Arrived(inserted, inserted)

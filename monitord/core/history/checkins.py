@@ -24,11 +24,10 @@ _TIMES: Final = (STARTED, SUCCEEDED, FAILED)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job by its reports (Unix seconds, None: never).
+    """A job by its reports (Unix seconds, None: never), waited for since `since`.
 
-    `since` is when its reports were first waited for. `told` are the times as they were read: what was reported before
-    the wall clock was set keeps its age. `lost` are the last times in which reports could not be received, from and
-    until.
+    `told` are the times as read: what was reported before the wall clock was set keeps its age. `lost` are the last
+    times in which reports could not be received, from and until.
     """
 
     since: Moment
@@ -47,7 +46,6 @@ class Job:
 
     @property
     def is_failed(self) -> bool:
-        """Whether its last run failed."""
         return self.failed is not None and (self.succeeded is None or self.succeeded < self.failed)
 
     @property

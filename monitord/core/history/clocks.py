@@ -28,10 +28,7 @@ DISAGREE = "the clock was set, and the clocks do not agree yet"
 
 
 def step_of(history: History, now: float, lived: float | None, boot: str) -> float | None:
-    """By how many seconds the wall clock has been set since the last cycle; None where that is not known.
-
-    `lived` counts seconds since the boot `boot`; another boot's cannot be compared.
-    """
+    """By how many seconds the wall clock was set since the last cycle; None: not known, as of another boot."""
     if history.at is None or history.lived is None or lived is None or boot != history.boot or lived < history.lived:
         return None
     step = (now - history.at) - (lived - history.lived)
@@ -44,10 +41,7 @@ def ahead(history: History, now: float, lived: float | None, boot: str) -> float
 
 
 def without_future(history: History, now: float) -> History:
-    """The history with no time after `now`: the wall clock was set back, and nobody knows by how much.
-
-    What it showed then cannot be compared.
-    """
+    """The history with no time after `now`: the clock was set back, nobody knows by how much."""
     if history.at is None or history.at <= now:
         return history
     by = now - history.at
@@ -64,10 +58,7 @@ def without_future(history: History, now: float) -> History:
 
 
 def moved(history: History, by: float) -> History:
-    """The history after the wall clock was set by so many seconds: what has elapsed keeps its age.
-
-    Times of other clocks stay as they are: PM2's creation times, and all that is known by label.
-    """
+    """The history after the wall clock was set: what has elapsed keeps its age; other clocks' times stay."""
     return replace(
         with_moments(history, lambda at: at + by),
         at=None if history.at is None else history.at + by,
@@ -148,12 +139,10 @@ def update_lag(history: History, postgres: Reading) -> History:
 
 
 def disagree(history: History) -> bool:
-    """Whether the clock that seals are judged by was set, and nothing is known of what is due by it."""
     return abs(history.off) > STEP_SECONDS
 
 
 def troubles(history: History) -> list[str]:
-    """What is wrong with the clocks, a sentence's part each."""
     reasons = []
     if history.step is not None:
         by = history.step.seconds

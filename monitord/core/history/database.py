@@ -72,13 +72,11 @@ def unlike(history: History) -> tuple[str, ...]:
 
 
 def forgotten(name: str, history: History, _: StandingOrders) -> History | None:
-    """The history without the known database: the one that is read next is the known one."""
     if name != "postgres" or history.identity is None:
         return None
     return replace(history, identity=None, vanished=(), vanished_times=0)
 
 
 def adopted(history: History) -> History:
-    """The history with the database that is read as the known one."""
     present: Identity | None = history.present
     return replace(history, identity=present, vanished=(), vanished_times=0)

@@ -76,7 +76,6 @@ def _effective(asked: tuple[StandingOrders, tuple[tuple[str, bool | None], ...],
 
 
 def _named(name: str, names: tuple[str, ...]) -> bool:
-    """Whether this is one of the names, which are the same in whatever case."""
     return name.upper() in {one.upper() for one in names}
 
 
@@ -99,7 +98,6 @@ def settle(
 
 
 def _without(observation: Observation, orders: StandingOrders, applied: StandingOrders) -> Observation:
-    """The observation without what is not watched."""
     readings = dict(observation.readings)
     for probe in orders.probes - applied.probes:
         readings.pop(probe, None)

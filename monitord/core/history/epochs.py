@@ -36,7 +36,6 @@ class Calendar:
     grace: float
 
     def current(self, now: float) -> int:
-        """The label of the epoch that `now` lies in."""
         return int(now // self.length) * self.length
 
     def expected(self, now: float) -> int:
@@ -71,7 +70,6 @@ class Seals:
 
     @property
     def gaps(self) -> tuple[int, ...]:
-        """The missed labels that a later seal has overtaken."""
         return tuple(label for label in self.missed if self.latest is not None and label < self.latest)
 
 
@@ -135,7 +133,6 @@ def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders, empty:
 
 @latest  # four rules and the report ask for the same in one cycle, and in the next
 def _answers(sealed: Sealed, empty: Empty | None) -> _Answers:
-    """What has been answered already of these labels."""
     return _Answers(sealed, empty or {})
 
 
@@ -147,10 +144,7 @@ def passing_over(label: int, empty: Collection[int], last: int, length: int) -> 
 
 
 class Turns(NamedTuple):
-    """What of a moment the seals depend on, but for their age: it is the same for a part of an epoch.
-
-    `expected` and `current` are labels, `before` is the last one that is older than the window.
-    """
+    """What of a moment the seals depend on but for their age; `before` is the last label before the window."""
 
     length: int
     expected: int
@@ -183,8 +177,6 @@ class _Known:
 
 
 class _Answers:
-    """What is known of these labels: as of one moment, and what holds of it for longer."""
-
     def __init__(self, sealed: Sealed, empty: Empty) -> None:
         self.by: tuple[object, ...] = ()
         self.turns = Turns(0, 0, 0, 0)

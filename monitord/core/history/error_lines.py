@@ -129,7 +129,6 @@ def _lines(reading: Reading, services: Mapping[str, object]) -> Iterator[tuple[s
 
 
 def _unheard(known: ErrorHistory) -> ErrorHistory:
-    """What is known where a window was not heard whole: no rate, and no row of windows."""
     services = {
         name: replace(one, per_minute=None, above=0, below=0, above_since=None) for name, one in known.services.items()
     }
@@ -139,7 +138,6 @@ def _unheard(known: ErrorHistory) -> ErrorHistory:
 def _closed(
     known: ErrorHistory, began: float, now: float, orders: StandingOrders, services: Mapping[str, object]
 ) -> ErrorHistory:
-    """What is known as a window ends that was heard whole."""
     minutes, is_floor = (now - began) / 60.0, known.unread != known.unread_before
     listened = known.listened + now - began
     is_day_over = listened >= DAY_SECONDS

@@ -35,9 +35,8 @@ LATE_SECONDS = 60.0
 class Counts:
     """What the exact counts of one reading found of one table: rows by bound, as far as they were counted to the end.
 
-    `capped` is (bound, rows) of a count that stopped at its cap: there are at least so many rows from that bound on.
-    `by_key`: the bounds are keys drawn from a sequence, and not labels. `unfinished`: one was asked for and did not
-    finish in time.
+    `capped` is (bound, rows) of a count that stopped at its cap. `by_key`: the bounds are keys of a sequence, and not
+    labels. `unfinished`: one that was asked for did not finish in time.
     """
 
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -112,7 +111,6 @@ def _quiet(
     now: float,
     orders: StandingOrders,
 ) -> TableHistory:
-    """The table with what the time since the last reading tells of its quiet hours."""
     if not 0 < now - before <= orders.late_after.total_seconds() or not table.trusted or table.refuted:
         return table
     quiet, last = quiet_hours.lived_on(table.quiet, now - before, now), was.last_row_at
@@ -124,10 +122,7 @@ def _quiet(
 
 
 def _counts(reading: Reading) -> dict[str, Counts]:
-    """What was counted exactly, by table.
-
-    A count of a window comes with two bounds, unless it stopped at its cap: then the second one's share is not known.
-    """
+    """What was counted exactly, by table: of a window with two bounds, unless it stopped at its cap."""
     rows: dict[str, dict[str, int]] = {}
     newest: dict[str, dict[str, int]] = {}
     unfinished = set()
@@ -219,7 +214,6 @@ def _step(
 
 
 def _compared(table: TableHistory, counts: Counts, now: float, window: float) -> TableHistory:
-    """The table after an exact count, held against the one before it."""
     # The oldest bound of both counts: the newer may begin in an epoch that has no rows yet.
     shared = min((since for since in counts.rows if since in table.exact), key=int, default=None)
     if shared is not None:
@@ -290,7 +284,6 @@ def _proven(table: TableHistory, at_least: int, now: float) -> TableHistory:
 
 
 def _regained(table: TableHistory, came: float, now: float) -> TableHistory:
-    """The series with `came` rows since the last exact count."""
     then, base = table.exact_at, table.gained_then
     claimed = table.gained - base
     if then is None or came == claimed:

@@ -14,8 +14,7 @@ from monitord.core.orders import StandingOrders
 def measured_from(table: TableHistory, now: float, window: float) -> tuple[float, float]:
     """The moment that growth is measured from, and what had been gained by then.
 
-    The window's start, by a straight line between the points around it: of a span without readings (monitord was
-    away) the window gets its share. The oldest point while the series is younger than the window.
+    It is the window's start, on a line between the points around it, or the oldest point of a younger series.
     """
     start, points = now - window, table.points
     if points[0][0] >= start:
@@ -56,7 +55,6 @@ def rows_at_least(table: TableHistory, window: float) -> float | None:
 
 
 def quiet_seconds(history: History, table: TableHistory, now: float) -> float:
-    """How long no row has come in, as far as was observed."""
     return history.watched_seconds("postgres", table.last_row_at, now)
 
 

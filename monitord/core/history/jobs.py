@@ -23,10 +23,7 @@ def update_jobs(
 
 
 def failures(run: QueueHistory, reading: Reading, name: str, now: float, window: float) -> int | None:
-    """How many jobs failed within the window, as far as readings show; None where none does.
-
-    Failed jobs may be removed at once, or all but a few: what came between two readings counts, too.
-    """
+    """How many jobs failed within the window, those removed since included; None where no reading shows it."""
     kept = reading.number("queue_failed_recently", queue=name)
     seen = sum(count for at, count in run.failures if at > now - window)
     if kept is None and run.failures_total is None:

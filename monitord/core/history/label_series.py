@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LabelSeries:
-    """Numbers of consecutive labels, `length` seconds apart and oldest first; None where there is none.
-
-    `first` is the label (Unix seconds) of the first number.
-    """
+    """Numbers of consecutive labels from `first` (Unix seconds) on, `length` apart; None: there is none."""
 
     length: int = 0
     first: int = 0
@@ -29,16 +26,12 @@ class LabelSeries:
         return self.numbers[place] if rest == 0 and 0 <= place < len(self.numbers) else None
 
     def items(self) -> Iterator[tuple[int, int]]:
-        """(label, number) of every label that has one."""
         for place, number in enumerate(self.numbers):
             if number is not None:
                 yield self.first + place * self.length, number
 
     def merged(self, found: Mapping[int, int], length: int, keep: int) -> LabelSeries:
-        """The series with the numbers `found` in it, of the newest `keep` labels.
-
-        A series of another epoch length is let go of: its labels are not comparable.
-        """
+        """The series with these numbers in it, the newest `keep` labels. One of another epoch length is let go of."""
         mine = self if self.length == length else LabelSeries(length)
         fresh = {label: number for label, number in found.items() if mine.get(label) != number and label % length == 0}
         if not fresh:
@@ -49,7 +42,6 @@ class LabelSeries:
         return LabelSeries(length, oldest, tuple(known.get(label) for label in range(oldest, newest + length, length)))
 
     def until(self, last: float) -> LabelSeries:
-        """The series without the labels after `last`."""
         if self.newest is None or self.newest <= last:
             return self
         known = {label: number for label, number in self.items() if label <= last}
@@ -68,11 +60,9 @@ class LabelHabit:
     judged: int = 0
 
     def items(self) -> Iterator[tuple[int, int]]:
-        """(label, number) of every label in it."""
         return iter(self.pairs)
 
     def until(self, last: float) -> LabelHabit:
-        """Without the labels after `last`."""
         if self.judged <= last:
             return self
         return LabelHabit(self.length, tuple(pair for pair in self.pairs if pair[0] <= last), int(last))

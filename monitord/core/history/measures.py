@@ -39,7 +39,6 @@ def risen(history: History, name: str, now: float, window: float) -> int | None:
 
 
 def update_past(history: History, name: str, now: float, *, is_past: bool) -> History:
-    """The history after one more reading of a number that is past its limit, or is not."""
     was = history.measures.get(name)
     if not is_past:
         return history if was is None else without(history, name)
@@ -68,7 +67,6 @@ def update_fall(history: History, name: str, value: float | None, now: float, le
 
 
 def without(history: History, name: str) -> History:
-    """The history in which nothing is kept of a number."""
     return replace(history, measures={other: found for other, found in history.measures.items() if other != name})
 
 

@@ -106,7 +106,6 @@ class TableHistory:
 
     @property
     def last_row_at(self) -> float:
-        """When a row last came in, as far as that is known."""
         return self.verified_at if self.refuted else self.flow_at
 
     @property
@@ -132,11 +131,9 @@ class TableHistory:
 class QueueHistory:
     """A queue's present rise without a fall: since when, from what depth, to what depth.
 
-    `deep_since` is since when it has been deep without a fall (None: it is not). `thirds` are the lowest and highest
-    readings of stretches of a third of a stall, oldest first, the last of them open since `third_at`.
-
-    `still_since` is since when there are jobs and none of them was started or finished (None: some were). `failures`
-    are (time, how many more had failed), `failures_total` what its workers had counted by the last reading.
+    `deep_since`: deep without a fall (None: it is not). `thirds`: lowest and highest readings of thirds of a stall,
+    oldest first, the last open since `third_at`. `still_since`: jobs, none of them started or finished (None: some
+    were). `failures`: (time, how many more failed), `failures_total`: by what its workers count.
     """
 
     since: Moment
@@ -174,10 +171,7 @@ class DiskFull:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What is kept of the processes of another manager than PM2, as the history has it of those under PM2.
-
-    `used` is how many seconds of CPU time each process had taken by the last reading, by "<service>/<instance>".
-    """
+    """The processes of another manager than PM2; `used` seconds of CPU time each, by "<service>/<instance>"."""
 
     services: Mapping[str, ServiceHistory] = field(default_factory=dict)
     roster: Mapping[str, Expected] = field(default_factory=dict)
@@ -307,16 +301,14 @@ class History:
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
-        """The last good reading of a probe, or None when the last one failed or there was none."""
+        """The last good reading of a probe; None where the last one failed, or there was none."""
         last = self.readings.get(probe)
         return last if last is not None and last.failure is None else None
 
     def kept(self, subject: str) -> Mapping[str, Any]:
-        """What a subject that is no part of monitord keeps between cycles."""
         return self.by_subject.get(subject, {})
 
     def keeping(self, subject: str, what: Mapping[str, Any]) -> History:
-        """The history in which a subject keeps this, in the place of what it kept."""
         return replace(self, by_subject={**self.by_subject, subject: what})
 
     def blind_seconds(self, probe: str, start: float, end: float) -> float:
@@ -340,10 +332,8 @@ class History:
         return _seconds(absent, start, end)
 
     def watched_seconds(self, probe: str, start: float, end: float) -> float:
-        """How much of [start, end] the probe could see."""
         return max(0.0, end - start - self.blind_seconds(probe, start, end))
 
 
 def _seconds(spans: Iterable[BlindSpan], start: float, end: float) -> float:
-    """How much of [start, end] lies in these spans."""
     return sum(max(0.0, min(end, end if s.end is None else s.end) - max(start, s.start)) for s in spans)

@@ -70,7 +70,6 @@ def unmounted(path: str, history: History, _: StandingOrders) -> History | None:
 
 
 def _within(point: str, other: str) -> bool:
-    """Whether a mount point lies below another one."""
     return point.startswith(other.rstrip("/") + "/")
 
 
@@ -90,12 +89,10 @@ def _noted(path: str, before: Mount | None, now: Mount) -> list[str]:
 
 
 def shared(path: str, point: str) -> str:
-    """What is to be known of a watched path that is not a mount point."""
     return f"{path} is not a mount point: what is measured there is the file system at {point}"
 
 
 def shared_mounts(mounts: Mapping[str, str | None]) -> tuple[str, ...]:
-    """A sentence for each watched path that is no mount point, of the mount points by path."""
     found = []
     for path, point in mounts.items():
         if point is not None and point != path:

@@ -132,7 +132,6 @@ def _count(word: str) -> int:
 
 
 def adopt_roots(history: History, group: str) -> History:
-    """The history with a group's present roots as the ones that are remembered."""
     kept = history.pipeline
     now = {str(one.label): one.now for one in kept.changed.get(group, ())}
     return replace(

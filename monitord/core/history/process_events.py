@@ -52,9 +52,8 @@ class BusReports:
 def crash_event(end: ProcessExit, service: ServiceHistory | None) -> ServiceEvent | None:
     """The event of an end that PM2's bus reported; None where the next reading of PM2 is to show what it was.
 
-    Nobody's hand was in it, and PM2 is not configured to let it end: what runs by the clock, or once, may end well.
-    What is not known of `service` yet, and monitord itself, is left out; so is an end that PM2's list has counted
-    before the bus was connected.
+    That is where a hand was in it, or PM2 lets it end; what is not known of `service` yet, or is monitord itself; and
+    an end that PM2's list had counted before the bus was connected.
     """
     processes = service.lives if service is not None else {}
     if end.manually or end.memory or end.watch or not processes or all(process.own for process in processes.values()):
@@ -70,10 +69,7 @@ def crash_event(end: ProcessExit, service: ServiceHistory | None) -> ServiceEven
 
 
 def action_event(act: OperatorAction, service: ServiceHistory | None) -> ServiceEvent | None:
-    """The event of what an operator did, once PM2's bus reports it done; None where it is no news, or half of it.
-
-    Of several instances, what became of the service is in PM2's list; so it is of what is not known yet.
-    """
+    """The event of what an operator did; None where it is no news, or PM2's list is to show what became of it."""
     if act.what in {"stopping", "ended"} or service is None or len(service.lives) != 1:
         return None
     seen = service.lives.get(act.instance)

@@ -127,7 +127,6 @@ class ProcessEnd:
 
     @property
     def kind(self) -> RestartKind:
-        """By which rule of PM2's own it ended, or that it ended by itself."""
         return "memory" if self.memory else "watch" if self.watch else "automatic"
 
 

@@ -74,14 +74,12 @@ def may_rest(process: Process) -> bool:
 
 
 def comes_and_goes(processes: Collection[Process]) -> bool:
-    """Whether a name's processes run by the clock, or each has run to its end as it may."""
     return bool(processes) and all(
         process.schedule or (may_rest(process) and ended_well(process)) for process in processes
     )
 
 
 def expectation(processes: Collection[Process]) -> Expected:
-    """What to expect of a service, by what it is now and by how PM2 is configured to keep it."""
     if comes_and_goes(processes):
         return "periodic"
     return "stopped" if all(process.state == "stopped" for process in processes) else "online"

@@ -54,7 +54,6 @@ class _Listed:
     heap_limit: float | None
 
     def process(self) -> Process:
-        """It as it is kept."""
         return _with_usage(_process(tuple(map(self.told.get, _TOLD))), self, self.told)
 
 
@@ -113,7 +112,6 @@ _as_told: Final = attrgetter(*_FIELDS)
 
 @lru_cache(maxsize=4096)
 def _process(reports: tuple[Value, ...]) -> Process:
-    """A process but for what it uses and reports itself: nearly always as it was before."""
     return Process(**{name: read(told) for (name, read), told in zip(_FIELDS.items(), reports, strict=True)})
 
 
@@ -289,9 +287,8 @@ def _at_rest(
 def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dict[str, Process]:
     """The lives, with those that PM2 is just restarting called so.
 
-    PM2 counts a restart a moment before it stops calling the process stopped, and is often asked in that moment:
-    the end is what causes the check. Of what it is ending the counters stay as they were: whether it is stopped or
-    restarted, and by whom, is known when it has ended.
+    It counts a restart a moment before it stops calling the process stopped, and is often asked then: the end causes
+    the check. Of what it is ending the counters stay: whether it is restarted, and by whom, shows when it has ended.
     """
     processes = dict(new)
     for instance, process in new.items():
@@ -321,7 +318,6 @@ def _acts(service: ServiceHistory, before: float | None) -> tuple[OperatorAction
 
 
 def _by_hand(service: ServiceHistory, happened: list[ServiceEvent], reports: BusReports) -> bool:
-    """Whether what is down or gone of a service is so by an operator's action, as PM2's bus reported."""
     if not happened:
         return service.by_hand
     is_so, is_reported = service.by_hand, any(act.what in {"ended", "stop"} for act in reports.acts)
@@ -391,7 +387,6 @@ def _settled(service: ServiceHistory, before: float | None) -> float:
 
 
 def _since(service: ServiceHistory, before: float | None) -> tuple[ProcessEnd, ...]:
-    """The ends of a service on the bus that no reading has counted."""
     if not service.deaths:
         return ()
     since = _settled(service, before)
@@ -399,10 +394,9 @@ def _since(service: ServiceHistory, before: float | None) -> tuple[ProcessEnd, .
 
 
 def _still_logged(old: ServiceHistory, new: Mapping[str, Process], crashes: int, now: float) -> int:
-    """How many ends that were logged as they came a later reading is still to show.
+    """How many ends that were logged as they came a later reading is still to show; all others are never counted.
 
-    Those that came after this reading was begun, at `now`; and those of what is down, as PM2 counts a restart only when
-    it has begun. All others were never to be counted.
+    Those since this reading was begun, at `now`, and those of what is down: PM2 counts a restart when it has begun.
     """
     left = max(0, old.said - crashes)
     if not left:
@@ -415,11 +409,7 @@ def _still_logged(old: ServiceHistory, new: Mapping[str, Process], crashes: int,
 
 
 def recent_restarts(service: ServiceHistory, now: float, window: float) -> int:
-    """Automatic restarts within the last `window` seconds.
-
-    A batch that spans more than the window (monitord was away) counts by its share: many restarts in a long absence
-    are not many restarts in the last hour.
-    """
+    """Automatic restarts within the last `window` seconds; those of a longer absence count by their share."""
     total = 0.0
     for batch in service.batches:
         if batch.end <= now - window:

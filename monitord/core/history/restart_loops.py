@@ -21,10 +21,9 @@ ROUNDS = 2
 class RestartLoop:
     """One service's automatic restarts within the window.
 
-    `since` is when the first of them can have been (Unix seconds); `kinds` how many there were of each kind;
-    `lifetimes` how long its processes lasted (seconds), as PM2's bus reported, else one estimate from the counters;
-    `codes` and `signals` how they ended, and `told` whether that is from the bus; `backoff` that PM2 waits longer
-    each time.
+    `since` is when the first can have been (Unix seconds); `kinds` how many of each kind; `lifetimes` how long its
+    processes lasted (seconds), by PM2's bus, else one estimate from the counters; `codes` and `signals` how they ended,
+    `told` whether that is from the bus; `backoff`: PM2 waits longer each time.
     """
 
     since: float
@@ -71,7 +70,6 @@ class RestartLoop:
         )
 
     def evidence(self) -> dict[str, object]:
-        """The same as numbers."""
         lifetimes = None
         if self.lifetimes:
             lifetimes = {
@@ -110,7 +108,6 @@ class DailyRestarts:
 
     @property
     def every(self) -> float:
-        """How many seconds lay between two of them, on average."""
         return (self.last - self.first) / max(1, self.count - 1)
 
 
@@ -168,7 +165,6 @@ def outlived_after(service: ServiceHistory, now: float, window: float, at_least:
 
 
 def restart_loop_of(service: ServiceHistory, now: float, window: float) -> RestartLoop:
-    """The loop of a service that has restarted by itself within the last `window` seconds."""
     batches = [batch for batch in service.batches if batch.end > now - window]
     since = max(now - window, batches[0].start) if batches else now
     kinds: dict[RestartKind, int] = {}

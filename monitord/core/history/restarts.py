@@ -60,7 +60,6 @@ class Change:
 
     @property
     def automatic(self) -> int:
-        """How many restarts PM2 made by itself, whatever for."""
         return self.crashes + sum(count for _, count in self.ruled)
 
 
@@ -73,11 +72,10 @@ def change(
     periodic: bool = False,
     another: bool = False,
 ) -> Change:
-    """What became of a name's processes.
+    """What became of a name's processes; `ends` are the bus's since the reading before.
 
-    `ends` are those the bus reported since the reading before, and `by_hand` that it reported an end by
-    an operator. `periodic`: it comes and goes, as expected of it. `another`: another
-    PM2 daemon answers than before, or may.
+    `by_hand`: one of these was an operator's. `periodic`: it comes and goes, as expected. `another`: another PM2 daemon
+    may answer.
     """
     unknown = 0
     crashes, turns, remade, restarted, hand, reported = 0, 0, False, False, False, tuple(ends)
@@ -178,7 +176,6 @@ def is_restarted(was: Process, process: Process) -> bool:
 
 
 def is_taken_up(old: Mapping[str, Process], new: Mapping[str, Process], changed: Change) -> bool:
-    """Whether somebody has begun anew what PM2 had given up on."""
     gave_up = any(process.state == "errored" for process in old.values())
     return gave_up and changed.by_hand and not any(process.state == "errored" for process in new.values())
 
@@ -189,7 +186,6 @@ def _on_its_minute(process: Process) -> bool:
 
 
 def many(changes: Mapping[str, Change]) -> bool:
-    """Whether so many services were restarted by hand between two readings that it is a deployment."""
     return sum(1 for one in changes.values() if one.kind == "operator") >= FLEET_AT_LEAST
 
 
@@ -289,7 +285,6 @@ def answers_another(history: History, reading: Reading, before: float, now: floa
 
 
 def _pm2_was_away(history: History, before: float, now: float) -> bool:
-    """Whether PM2 itself could not be read between the readings at `before` and `now`."""
     return any(span.why == "failed" and before <= span.start < now for span in history.blind.get("pm2", ()))
 
 

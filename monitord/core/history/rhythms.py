@@ -80,16 +80,12 @@ class Runs:
         return max(self.since, self.last or self.since, self.up_at or self.since)
 
     def rested(self, now: float) -> float:
-        """For how many seconds it has been seen not to run."""
         return max(0.0, now - self.rests_since - self.blind)
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """What is usual: a run every `every` seconds at the longest, and overdue after `limit`. `source`: who says so.
-
-    `is_uneven`: runs may come sooner than `every`.
-    """
+    """What is usual: a run `every` so many seconds at most, overdue after `limit`; `source` says so."""
 
     every: float
     limit: float
@@ -141,9 +137,8 @@ def rhythm(
 ) -> Rhythm | None:
     """The rhythm of a service, or None while it is not known.
 
-    `named` is how often it runs by the orders (seconds), `ordered` when it does (cron, UTC; "": they do not say),
-    `schedules` PM2's cron_restarts, `delay` for how long PM2 waits from now on. `declared`: the orders call it
-    periodic.
+    By the orders it is `declared` periodic, runs as often as `named` (seconds), or `ordered` (cron, UTC; "": not said);
+    `schedules` are PM2's cron_restarts, `delay` for how long PM2 waits from now on.
     """
     if ordered:
         return _ordered(runs, ordered)

@@ -70,7 +70,6 @@ class KeptError(Exception):
 
 
 def _check(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise KeptError where what subjects keep is no JSON, or too much of it."""
     for name, kept in after.items():
         if kept is before.get(name):
             continue

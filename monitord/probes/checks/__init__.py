@@ -98,7 +98,6 @@ class ChecksProbe:
 
     @property
     def patience(self) -> float:
-        """As long as the slowest check may take."""
         return max((check.timeout for check in self._checks.values()), default=0.0) * _BACKSTOP / _SHARE
 
     async def measure(self, request: Request) -> Measured:
@@ -119,7 +118,6 @@ class ChecksProbe:
         return self._measured(frozenset(fresh))
 
     async def close(self) -> None:
-        """End what runs, and let go of what is kept."""
         running = list(self._running.values())
         for task in running:
             task.cancel()

@@ -26,16 +26,10 @@ class CheckClient(Protocol):
     """One check. What is wrong with what it asks is a result; that it could not run is a FailureError."""
 
     @property
-    def name(self) -> str:
-        """The check's."""
-        ...
+    def name(self) -> str: ...
 
     async def run(self) -> CheckResult:
-        """Ask once, within the deadline that the check was made with; whoever runs it ends it soon after.
-
-        Raises:
-            FailureError: it could not be taken, and nobody knows.
-        """
+        """Ask once, within the check's deadline. FailureError: it could not be taken, and nobody knows."""
         ...
 
     async def close(self) -> None:

@@ -25,11 +25,7 @@ class Reports:
         self._reading: asyncio.Task[dict[str, JobReports]] | None = None
 
     async def of(self, job: str, timeout: float) -> JobReports:
-        """What one has reported.
-
-        Raises:
-            FailureError: it could not be read.
-        """
+        """What one has reported. FailureError: it could not be read."""
         if self._reading is None or self._reading.done():
             reading = self._worker.run(read_reports, self._directory, timeout=timeout)
             self._reading = asyncio.get_running_loop().create_task(reading, name="what jobs report")

@@ -74,10 +74,9 @@ def _unit(written: str) -> str:
 
 
 async def run_plugin(called: str, command: Sequence[str], timeout: float) -> tuple[State, PluginOutput]:
-    """The state that a plugin has found and what it printed; `called` is how it is called in a sentence.
+    """The state that a plugin, `called` so, has found and what it printed.
 
-    Raises:
-        FailureError: it could not be run, was not done in `timeout` seconds, or ended otherwise than a plugin does.
+    FailureError: it could not be run, was not done in `timeout` seconds, or ended otherwise than a plugin does.
     """
     ended = await run_program(called, command, timeout)
     output, code = parse(ended.output.decode("utf-8", "replace")), ended.code

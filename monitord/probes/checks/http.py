@@ -49,7 +49,6 @@ class HttpCheck:
         self._target = target_of(settings.url.get_secret_value(), headers)
 
     async def run(self) -> CheckResult:
-        """Ask once."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         answer, took, problem = None, None, None
@@ -75,7 +74,6 @@ class HttpCheck:
         """Nothing is kept."""
 
     async def _asked(self) -> _Answer:
-        """The answer; where redirects are followed, the last one."""
         target, method = self._target, self._settings.method
         for _ in range(MOST_REDIRECTS + 1):
             tls, ca_file = target.scheme == "https", self._settings.ca_file
@@ -114,7 +112,6 @@ class HttpCheck:
         return any(status in statuses for statuses in self._settings.statuses)
 
     def _judge(self, answer: _Answer) -> None:
-        """Raise EndpointProblemError for an answer that is not as it should be."""
         if not self._is_expected(answer.status):
             expected = " or ".join(self._settings.status)
             redirects = "; redirects are not followed" if answer.location and not self._settings.follow else ""

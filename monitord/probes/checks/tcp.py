@@ -23,7 +23,6 @@ class TcpCheck:
         self._timeout = timeout
 
     async def run(self) -> CheckResult:
-        """Connect once."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         took, expires, problem = None, None, None
