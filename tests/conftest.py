@@ -25,7 +25,7 @@ from monitord.testing.sandbox import Sandbox, StackError
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
-from tests.support.children import ended_late
+from tests.support.children import EndedLate
 from tests.support.scheduling import longest_first
 from tests.untried import pytest_terminal_summary as pytest_terminal_summary
 
@@ -55,6 +55,7 @@ Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 T = TypeVar("T")
 
 _numbers = itertools.count(1)
+_ended_late = EndedLate(CHILDREN_SECONDS)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,8 +69,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """What a test has started is ended before the time of the test is up: see `ended_late`."""
-    with ended_late(CHILDREN_SECONDS):
+    """What a test has started is ended before the time of the test is up: see `EndedLate`."""
+    with _ended_late:
         return (yield)
 
 
