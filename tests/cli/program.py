@@ -1,7 +1,6 @@
 """The program under test, as the processes that people and PM2 start."""
 
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,6 @@ def monitord(
     return forked.run(arguments, cwd=directory, env=environment(directory, settings), timeout=PATIENCE)
 
 
-def start(*arguments: str, directory: Path, settings: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start(*arguments: str, directory: Path, settings: Mapping[str, str] | None = None) -> forked.Popen:
     """Start a command that the test ends itself."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "monitord", *arguments],
-        cwd=directory,
-        env=environment(directory, settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+    return forked.Popen(arguments, cwd=directory, env=environment(directory, settings))

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import pty
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 
 from tests.core.fleet import MB
 from tests.core.nights import ORDERS, Night
+from tests.support import forked
 
 from .program import PATIENCE, environment, monitord
 from .recorded import SETTINGS, leave
@@ -209,20 +208,14 @@ async def test_a_recording_that_cannot_be_read_is_one_sentence_and_exit_3(
 def test_on_a_terminal_it_says_how_far_it_has_come_and_takes_that_back(recorded: Path) -> None:
     ours, theirs = pty.openpty()
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "monitord", "backtest", "--format", "json"],
-            cwd=recorded,
-            env=environment(recorded, SETTINGS | {"MONITORD_STATE_DIR": str(recorded / "state")}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-            timeout=PATIENCE,
-            check=True,
-        )
+        env = environment(recorded, SETTINGS | {"MONITORD_STATE_DIR": str(recorded / "state")})
+        process = forked.Popen(["backtest", "--format", "json"], cwd=recorded, env=env, stderr=theirs)
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
     finally:
         os.close(theirs)
     said = os.read(ours, 65536).decode()
     os.close(ours)
-    assert json.loads(done.stdout)["cycles"] > 200
+    assert json.loads(out)["cycles"] > 200
     *_, blank, after = said.split("\r")
     assert (blank.strip(), after) == ("", "")

@@ -150,7 +150,7 @@ def test_ctrl_c_ends_it_at_once_and_quietly(tmp_path: Path, silent: tuple[int, t
         out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
-    assert (process.returncode, out, err) == (130, "", "")
+    assert (process.returncode, out, err) == (130, b"", b"")
 
 
 def test_plugin_output_and_exit_code_agree(tmp_path: Path) -> None:

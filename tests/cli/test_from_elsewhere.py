@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,11 +35,7 @@ def monitord(
 @asynccontextmanager
 async def watched(home: Path, directory: Path, more: Mapping[str, str] = {}) -> AsyncIterator[None]:
     """`monitord run` in `directory`, from its first check on."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "monitord", "run",
-        cwd=directory, env=environment(home, more), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
+    process = await forked.start(["run"], cwd=directory, env=environment(home, more), limit=1_000_000)
     try:
         async with asyncio.timeout(PATIENCE):
             while json.loads(await process.stdout.readline())["event"] != "monitord_ready":

@@ -5,8 +5,6 @@ import pty
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -24,6 +22,7 @@ from monitord.discovery.rhythms import stall_of
 from monitord.discovery.scan import is_in_utc
 from monitord.discovery.toml import as_toml
 from monitord.testing.servers.pm2 import Pm2Server
+from tests.support import forked
 
 from .program import PATIENCE, Eventually, environment, monitord
 
@@ -189,19 +188,17 @@ def test_into_a_file_it_never_writes_over_one_unless_forced(tmp_path: Path) -> N
 
 
 @contextmanager
-def at_a_terminal(directory: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def at_a_terminal(directory: Path, *arguments: str) -> Iterator[tuple[forked.Popen, int]]:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "monitord", "init", *arguments]
-    process = subprocess.Popen(
-        command, cwd=directory, env=environment(directory), stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True,
-    )  # fmt: skip
+    process = forked.Popen(
+        ["init", *arguments], cwd=directory, env=environment(directory), stdin=theirs, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     try:
         yield process, ours
     finally:
         process.kill()
-        process.wait()
+        process.wait(PATIENCE)
         os.close(ours)
 
 

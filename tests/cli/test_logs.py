@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from monitord.logging.writers import HourlyFiles
+from tests.support import forked
 
 from .program import PATIENCE, environment, monitord
 
@@ -30,16 +31,9 @@ def line(message: str, level: str = "info", event: str = "service_event", ago: t
 @contextmanager
 def running(
     *arguments: str, directory: Path, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE
-) -> Iterator[subprocess.Popen[bytes]]:
-    settings = {"MONITORD_STATE_DIR": str(directory)}
-    process: subprocess.Popen[bytes] = subprocess.Popen(
-        [sys.executable, "-m", "monitord", "logs", *arguments],
-        cwd=directory,
-        env=environment(directory, settings),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-    )
+) -> Iterator[forked.Popen]:
+    env = environment(directory, {"MONITORD_STATE_DIR": str(directory)})
+    process = forked.Popen(["logs", *arguments], cwd=directory, env=env, stdin=stdin, stdout=stdout)
     try:
         yield process
     finally:
@@ -48,15 +42,9 @@ def running(
 
 
 def piped(data: bytes, *arguments: str, directory: Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "monitord", "logs", *arguments],
-        cwd=directory,
-        env=environment(directory),
-        input=data,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    process = forked.Popen(["logs", *arguments], cwd=directory, env=environment(directory), stdin=subprocess.PIPE)
+    out, err = process.communicate(data, PATIENCE)
+    return subprocess.CompletedProcess(["logs", *arguments], process.returncode or 0, out, err)
 
 
 def files(directory: Path) -> HourlyFiles:

@@ -15,11 +15,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from tests.support import forkserver
 
 REPOSITORY = Path(__file__).parents[2]
+START_SECONDS = 60.0
 NUMBER = array.array("i").itemsize  # bytes of a pid and of an exit code
 _turn = threading.Lock()
 
@@ -58,6 +62,90 @@ def run(
         return subprocess.CompletedProcess(
             ["monitord", *arguments], code, out.read().decode("utf-8"), err.read().decode("utf-8")
         )
+
+
+class Popen:
+    """A command that goes on beside the test: of `subprocess.Popen` what tests use, in bytes."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE,
+    ) -> None:  # fmt: skip
+        assert not any(name.startswith("PYTHON") for name in env), "Python goes by these when it starts"
+        self.stdin: BinaryIO | None = None
+        self.stdout: BinaryIO | None = None
+        self.stderr: BinaryIO | None = None
+        self.returncode: int | None = None
+        with ExitStack() as theirs:
+
+            def pipe(mode: str) -> tuple[int, BinaryIO]:
+                reads, writes = os.pipe()
+                its, ours = (reads, writes) if mode == "wb" else (writes, reads)
+                theirs.callback(os.close, its)
+                return its, cast("BinaryIO", os.fdopen(ours, mode))
+
+            if stdin == subprocess.PIPE:
+                stdin, self.stdin = pipe("wb")
+            elif stdin == subprocess.DEVNULL:
+                stdin = theirs.enter_context(Path(os.devnull).open("rb")).fileno()
+            if stdout == subprocess.PIPE:
+                stdout, self.stdout = pipe("rb")
+            if stderr == subprocess.PIPE:
+                stderr, self.stderr = pipe("rb")
+            self._answer = ask(arguments, cwd, env, (stdin, stdout, stderr))
+        self._answer.settimeout(START_SECONDS)
+        self.pid = _number(self._answer)
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self) -> int | None:
+        """The exit code of a command that has ended."""
+        with suppress(BlockingIOError):
+            self._end(0)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        try:
+            return self._end(timeout)
+        except TimeoutError:
+            raise subprocess.TimeoutExpired(["monitord"], timeout) from None
+
+    def communicate(self, data: bytes = b"", timeout: float = START_SECONDS) -> tuple[bytes, bytes]:
+        """Tell it this, and await what it says to its end."""
+        streams = [stream for stream in (self.stdin, self.stdout, self.stderr) if stream and not stream.closed]
+        with ThreadPoolExecutor(3) as pool:
+            if self.stdin in streams:
+                pool.submit(self._tell, self.stdin, data)
+            out, err = (
+                pool.submit(stream.read) if stream in streams else None for stream in (self.stdout, self.stderr)
+            )
+            try:
+                self.wait(timeout)
+            finally:
+                self.kill()
+        for stream in streams:
+            stream.close()
+        return (out.result() if out else b""), (err.result() if err else b"")
+
+    @staticmethod
+    def _tell(stdin: BinaryIO, data: bytes) -> None:
+        with suppress(BrokenPipeError), stdin:
+            stdin.write(data)
+
+    def _end(self, timeout: float) -> int:
+        if self.returncode is None:
+            self._answer.settimeout(timeout)
+            self.returncode = _number(self._answer)
+            self._answer.close()
+        return self.returncode
 
 
 class Process:
