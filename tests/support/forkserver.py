@@ -1,7 +1,8 @@
 """Runs the program as a child that need not import it first: a server that has imported it forks for each command.
 
-Four fifths of what a command takes is importing. What is run this way is a process of its own all the same, with the
-arguments, directory, environment and descriptors that it is given, and ends as any Python does.
+Four fifths of what a command takes is importing, and making the models of its settings. What is run this way is a
+process of its own all the same, with the arguments, directory, environment and descriptors that it is given, and ends
+as any Python does.
 Run as `python -m tests.support.forkserver DESCRIPTOR`: a stream socket, on which a request is its length, its JSON, and
 the descriptors of stdin, stdout, stderr and of a socket for the answer: the pid, and then the exit code.
 """
@@ -9,6 +10,7 @@ the descriptors of stdin, stdout, stderr and of a socket for the answer: the pid
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import gc
 import importlib
@@ -19,8 +21,9 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 HEADER = 4  # bytes of a request's length
 DESCRIPTORS = 4
@@ -33,17 +36,37 @@ def main() -> None:
     gc.freeze()
     if not serve(asked):
         return
-    runpy.run_module("monitord", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("monitord", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if not isinstance(end.code, int) or any(not one.daemon for one in threading.enumerate()[1:]):
+            raise
+        code = end.code
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End as Python does, but for the taking apart of every module, which are copied for that from the server's."""
+    atexit._run_exitfuncs()
+    gc.collect()  # and so what a destructor has to say is said
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # Python has an exit code for it
+        sys.exit(code)
+    os._exit(code & 0xFF)
 
 
 def preload() -> None:
-    """Import what commands import, but for what has a process of its own."""
+    """Import what commands import, but for what has a process of its own, and make the models of the settings."""
     import monitord
 
     for module in pkgutil.walk_packages(monitord.__path__, "monitord."):
         if not module.name.startswith(("monitord.__main__", "monitord.demo", "monitord.testing")):
             with contextlib.suppress(ImportError):  # a channel whose library is not installed
                 importlib.import_module(module.name)
+    settings_class = importlib.import_module("monitord.config.schema").settings_class
+    settings_class()
 
 
 def serve(asked: socket.socket) -> bool:
