@@ -14,7 +14,7 @@ from bench.measure import table
 from monitord.core.engine import Decision
 from monitord.core.model import Reading
 from monitord.probes.base import PING_SECONDS
-from monitord.runtime.pings import EVERY_SECONDS as PINGED_EVERY
+from monitord.runtime.signs import PING_EVERY_SECONDS as PINGED_EVERY
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom
 from tests.core.nights import EVERY, ORDERS, Night
 from tests.nights.vocabulary import happens

@@ -9,7 +9,7 @@ from typing import Literal
 
 from monitord.core.model import Severity, Value
 from monitord.probes.base import PING_SECONDS
-from monitord.runtime.pings import EVERY_SECONDS as PINGED_EVERY
+from monitord.runtime.signs import PING_EVERY_SECONDS as PINGED_EVERY
 from tests.nights.files import changes
 
 NIGHTS = Path(__file__).parents[1] / "tests" / "nights"

@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 class BusListener:
     """The listener to the PM2 that is watched, where there is one.
 
-    Args:
-        log: where the bus is reported lost, or connected again.
-        known: what is known of a service by its name.
-        say: reports an end as it happens.
-        heard: takes a sign of the fleet, as a sentence without its full stop.
+    `known` is what is known of a service by its name, `say` reports an end as it happens, `heard` takes a sign of the
+    fleet, as a sentence without its full stop. `bus` is what listens (None: there is no PM2).
     """
 
     def __init__(
@@ -38,18 +35,13 @@ class BusListener:
     ) -> None:
         self._log = log
         self._known, self._say, self._heard = known, say, heard
-        self._bus: Bus | None = None
+        self.bus: Bus | None = None
         self._announcer: ExitAnnouncer | None = None
-
-    @property
-    def bus(self) -> Bus | None:
-        """What listens: `connected`, `heard` and `dropped` are its state. None where there is no PM2."""
-        return self._bus
 
     @property
     def word(self) -> str:
         """`heard`, `lost`, or `off` where there is no PM2."""
-        return "off" if self._bus is None else "heard" if self._bus.connected else "lost"
+        return "off" if self.bus is None else "heard" if self.bus.connected else "lost"
 
     def start(self, home: Path | None) -> None:
         """Listen to the PM2 of this home from now on; None: to nobody."""
@@ -58,34 +50,33 @@ class BusListener:
             from monitord.pm2.bus import Bus  # only for who watches a PM2
 
             self._announcer = ExitAnnouncer(self._known, self._say)
-            self._bus = Bus(
+            self.bus = Bus(
                 home,
                 partial(self._heard, "PM2's bus reports that a process ended"),
                 say=self._announcer.hear,
                 say_act=self._announcer.hear_act,
                 on_act=partial(self._heard, "PM2's bus reports a process begun, stopped or deleted"),
                 on_edge=self._edge,
-                on_link=self._link,
+                on_link=lambda is_there: self._heard(
+                    f"the connection to PM2's bus {'is there again' if is_there else 'ended'}"
+                ),
             )
-            self._bus.start()
+            self.bus.start()
 
     def drain(self) -> tuple[ProcessExit | OperatorAction, ...]:
         """What was received since the last call."""
-        return (*self._bus.drain(), *self._bus.drain_acts()) if self._bus is not None else ()
+        return (*self.bus.drain(), *self.bus.drain_acts()) if self.bus is not None else ()
 
     def error_lines(self) -> tuple[Sample, ...]:
         """How many error lines each service has written, as the probe of PM2 has it in its reading."""
-        return self._bus.error_lines() if self._bus is not None else ()
+        return self.bus.error_lines() if self.bus is not None else ()
 
     async def close(self) -> None:
-        bus, self._bus = self._bus, None
+        bus, self.bus = self.bus, None
         if bus is not None:
             await bus.close()
         if self._announcer is not None:
             self._announcer.close()
-
-    def _link(self, is_there: bool) -> None:
-        self._heard(f"the connection to PM2's bus {'is there again' if is_there else 'ended'}")
 
     def _edge(self, heard: bool) -> None:
         if heard:

@@ -37,11 +37,10 @@ LOSS_REPORTED_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class CycleRequest:
-    """What to do in one cycle.
+    """What to do in one cycle: who asked for a full check ("": nobody did), and which probes to take (None: all).
 
-    `probes` to take (None: all); `exact` what they are to count exactly; `awaited` what is not to wait for its turn;
-    `trigger` is who asked for a full check ("" when nobody did: a quiet cycle); `late_seconds` is how long after it was
-    due it began, None where it was due at no set time; `once`: no other cycle follows.
+    `exact` is what they are to count exactly, `awaited` what is not to wait for its turn, `late_seconds` how long after
+    it was due it began (None: it was due at no set time); `once`: no other cycle follows.
     """
 
     trigger: str = ""
@@ -66,10 +65,7 @@ class Monitor:
         received: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
         hour: Mapping[str, object] | None = None,
     ) -> None:
-        """A monitor that has not run a cycle yet. `received` gives what PM2's bus has reported since its last call.
-
-        `hour` is the hour that ran as it was last saved.
-        """
+        """`received` gives what PM2's bus has reported since its last call; `hour` ran when it was last saved."""
         self.probes = probes
         self.orders = orders
         self.state = state
@@ -130,35 +126,15 @@ class Monitor:
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
         if request.probes is None:
             self._took = round(duration_ms / 1000.0, 3)
-        await self._save(before, observation, decision, request.trigger, duration_ms, asked.through, over)
-        self._dispatcher.tell(decision, request.trigger, duration_ms)
-        return decision
-
-    def _gap(self, lived: float | None) -> float:
-        """For how many seconds this process has not run up to now, where that is longer than a cycle may be late."""
-        since = 0.0 if lived is None or self._lived is None else lived - self._lived
-        return since if since > self.orders.late_after.total_seconds() else 0.0
-
-    async def _save(
-        self,
-        before: State,
-        observation: Observation,
-        decision: Decision,
-        trigger: str,
-        duration_ms: float,
-        heard_through: int,
-        over: Sequence[Rollup],
-    ) -> None:
-        check = CheckRun(trigger or "schedule", observation.now, round(duration_ms, 3), decision.orders)
         queued, told = self._dispatcher.plan(decision)
         record = CycleRecord(
             decision.state,
             observation,
-            check,
+            CheckRun(request.trigger or "schedule", observation.now, round(duration_ms, 3), decision.orders),
             decision.transitions,
             queued,
             told,
-            heard_through=heard_through,
+            heard_through=asked.through,
             hour=self._hour.fields,
             rollups=over,
             before=before,
@@ -167,6 +143,13 @@ class Monitor:
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self.aside(aside)
+        self._dispatcher.tell(decision, request.trigger, duration_ms)
+        return decision
+
+    def _gap(self, lived: float | None) -> float:
+        """For how many seconds this process has not run up to now, where that is longer than a cycle may be late."""
+        since = 0.0 if lived is None or self._lived is None else lived - self._lived
+        return since if since > self.orders.late_after.total_seconds() else 0.0
 
     def _own_reading(self, request: CycleRequest) -> Mapping[str, Reading]:
         """What monitord sees of itself, once per due cycle: a recheck in between says nothing new of it."""
@@ -207,10 +190,7 @@ async def observe(
     extra: Mapping[str, Reading] | None = None,
     history: History | None = None,
 ) -> Observation:
-    """Every probe of this turn, taken at once, under one `now`. `timeout` is each probe's deadline in seconds.
-
-    `history` is what is known of the database's clock, and what is still wanted of the past.
-    """
+    """Every probe of this turn, taken at once, under one `now`. `timeout` is each probe's deadline in seconds."""
     now, lived = both_clocks()
     ahead = 0.0 if history is None else clocks.ahead(history, now.timestamp(), lived, BOOT)
     requests = {

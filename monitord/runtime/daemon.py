@@ -10,13 +10,13 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -35,11 +35,10 @@ from monitord.probes import Probes
 from monitord.runtime.bus_listener import BusListener
 from monitord.runtime.cycle import Monitor
 from monitord.runtime.notifying import Notifying
-from monitord.runtime.pings import Keepalives
 from monitord.runtime.pm2_agent import Pm2Agent
 from monitord.runtime.scheduler import Scheduler
 from monitord.runtime.signals import SignalHandlers
-from monitord.runtime.signs import Sign
+from monitord.runtime.signs import Keepalives, Sign
 from monitord.runtime.web_service import WebService
 from monitord.storage.inbox import ask
 from monitord.storage.lock import DirectoryLock
@@ -72,9 +71,8 @@ Recorder = Callable[[], None]
 class Daemon:
     """The daemon, from the lock on its state directory to the last saved cycle.
 
-    `load` reads the settings anew at a reload, on a thread; it raises SettingsError for what is wrong with them.
-    `record` is called when they have taken effect, on a thread. `jobs` says when cycles are due, and is itself
-    watched: one that falls silent is made up for.
+    On a thread, `load` reads the settings at a reload (or raises SettingsError), and `record` is called when they have
+    taken effect. `jobs` says when cycles are due; one that falls silent is made up for.
     """
 
     def __init__(
@@ -109,15 +107,10 @@ class Daemon:
 
     @property
     def bus(self) -> Bus | None:
-        """What listens to PM2's bus: `connected`, `heard` and `dropped` are its state. None where there is no PM2."""
         return self._listening.bus
 
     async def run(self) -> None:
-        """Monitor until stopped.
-
-        Raises SettingsError: an address cannot be taken apart; nothing was started; DirectoryInUse: another daemon
-        holds the state directory; nothing was started.
-        """
+        """Monitor until stopped. Where nothing could be started: SettingsError (an address), or DirectoryInUse."""
         orders = standing_orders(self._settings)
         self._probes = self._build(self._settings, orders)
         configured = channels(self._settings)
@@ -170,12 +163,9 @@ class Daemon:
             self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire()
         except OSError as error:
-            self._log.emit(
-                "state_unlocked",
-                "warning",
-                f"The state directory cannot be locked ({error.strerror}): a second monitord would not be noticed.",
-                error=str(error.strerror),
-            )
+            why = str(error.strerror)
+            message = f"The state directory cannot be locked ({why}): a second monitord would not be noticed."
+            self._log.emit("state_unlocked", "warning", message, error=why)
 
     def _heard(self, number: signal.Signals) -> None:
         if number is signal.SIGUSR1:
@@ -204,20 +194,15 @@ class Daemon:
         every = self._settings.check_interval.total_seconds()
         tidy_every = min(600.0, max(1.0, self._settings.log_retention.total_seconds() / 4))
         report = CronTrigger.from_crontab(self._settings.report_schedule, timezone=UTC)
-        jobs: tuple[tuple[str, Callable[[], Coroutine[None, None, None]], BaseTrigger], ...] = (
-            (CYCLE_JOB, self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC)),
-            ("report", self._ask_scheduled_check, report),
-            ("tidy", self._tidy, IntervalTrigger(seconds=tidy_every, timezone=UTC)),
-        )
         if self._jobs.get_job(VERDICT_JOB) is not None:
             self._jobs.remove_job(VERDICT_JOB)
+        add = partial(self._jobs.add_job, replace_existing=True, misfire_grace_time=None, coalesce=True)
+        add(self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC), id=CYCLE_JOB)
+        add(self._ask_scheduled_check, report, id="report")
+        add(self._tidy, IntervalTrigger(seconds=tidy_every, timezone=UTC), id="tidy")
         if self._settings.report_verdict_schedule:
             verdict = CronTrigger.from_crontab(self._settings.report_verdict_schedule, timezone=UTC)
-            jobs = (*jobs, (VERDICT_JOB, self._tell_verdict, verdict))
-        for name, function, trigger in jobs:
-            self._jobs.add_job(
-                function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
-            )
+            add(self._tell_verdict, verdict, id=VERDICT_JOB)
         self._scheduler.paced(every)
         self._pings.start(self._probes.pinged, every)
 
@@ -331,12 +316,8 @@ class Daemon:
             if not isinstance(error, SettingsError):
                 self._log.internal("the settings could not be read again; the old ones stay", error)
                 return
-            self._log.emit(
-                "settings_rejected",
-                "warning",
-                "The new settings are wrong; the old ones stay: " + "; ".join(map(str, error.mistakes)) + ".",
-                mistakes=[str(mistake) for mistake in error.mistakes],
-            )
+            message = f"The new settings are wrong; the old ones stay: {'; '.join(error.mistakes)}."
+            self._log.emit("settings_rejected", "warning", message, mistakes=list(error.mistakes))
             return
         finally:
             reading.close()  # it is read seldom, and a thread that waits costs memory
@@ -356,12 +337,8 @@ class Daemon:
         self._schedule()
         self._scheduler.due_now()
         await self._record_settings()
-        self._log.emit(
-            "settings_reloaded",
-            "info",
-            f"Settings read again; changed: {', '.join(changed) or 'nothing'}.",
-            changed=list(changed),
-        )
+        message = f"Settings read again; changed: {', '.join(changed) or 'nothing'}."
+        self._log.emit("settings_reloaded", "info", message, changed=list(changed))
         # What goes wrong with one of these costs it, and neither the others nor monitord.
         await self._do(self._dispatcher.reopen(configured, settings, before, STOP_TIMEOUT_SECONDS))
         await self._do(self._serving.apply(settings))
@@ -375,10 +352,7 @@ class Daemon:
             self._log.internal("a part of the new settings has not taken effect", error)
 
     def _say_what_is_off(self, settings: Settings) -> None:
-        """Once, at the start: what is not configured is not watched, and that is no failure.
-
-        Nothing is said of a server that nobody has unless they name it: of a chain, to whom has none.
-        """
+        """Once, at the start; nothing is said of a server that nobody has unless they name it, as a chain."""
         for name, section in sections(settings):
             subject = subject_named(name)
             if section.needs and not section.is_watched() and (subject is None or not subject.needs):

@@ -40,7 +40,6 @@ class Notifying(Dispatcher):
         super().__init__(EventLog(log), outbox, heartbeat_sender(settings, self._beats), publish)
 
     async def open(self, channels: Sequence[Channel], settings: Settings) -> None:
-        """Begin with these channels, and with what the last run has not delivered."""
         self.outbox.sender = sender(settings, await self._key(settings))
         await self.outbox.open(channels)
         self.describe(channels)
@@ -62,7 +61,6 @@ class Notifying(Dispatcher):
             worker.close()
 
     def say_unheard(self, settings: Settings) -> None:
-        """Say in the log of which alerts nobody is notified by the routes that are set."""
         for gap in unheard(settings, datetime.now(UTC)):
             self._log.emit("alerts_unrouted", "warning", f"By MONITORD_NOTIFY__ROUTES {gap}.", gap=gap)
 
@@ -84,10 +82,8 @@ class Notifying(Dispatcher):
                 self._log.internal(f"what {name} can do could not be read", error)
             else:
                 if not closes:
-                    message = (
-                        f"{name} cannot close what it opens: it takes no identity of an alert, so that an alert's end "
-                        "is a message of its own there."
-                    )
+                    why = "it takes no identity of an alert, so that an alert's end is a message of its own there"
+                    message = f"{name} cannot close what it opens: {why}."
                     self._log.emit("channel_cannot_close", "info", message, channel=name)
 
     def _undescribe(self) -> None:
@@ -117,16 +113,12 @@ class Notifying(Dispatcher):
 
         now = datetime.now(UTC).timestamp()
         return Facts(
-            __version__,
-            settings.instance,
-            settings.fleet,
+            *(__version__, settings.instance, settings.fleet),
             bus_connected=None if bus is None else bus.connected,
             bus_dropped=None if bus is None else bus.dropped,
             outbox={
-                worker.channel.name: ChannelFigures(
-                    len(worker.waiting), worker.oldest_age(now), worker.sent, worker.failures
-                )
-                for worker in self.outbox.workers
+                one.channel.name: ChannelFigures(len(one.waiting), one.oldest_age(now), one.sent, one.failures)
+                for one in self.outbox.workers
             },
         )
 

@@ -39,15 +39,7 @@ class Pm2Agent:
         bus: Callable[[], str],
         log: JsonLog,
     ) -> None:
-        """How monitord presents itself on `ipc`.
-
-        Args:
-            ipc: PM2's channel.
-            ask_check: has a full check made, and gives its result (None: it failed inside).
-            night: makes the report.
-            bus: the state of PM2's bus, in a word.
-            log: masks what is secret, and takes what goes wrong.
-        """
+        """`ask_check` has a full check made, and gives its result (None: it failed); `night` makes the report."""
         self._ipc = ipc
         self._ask_check = ask_check
         self._night = night
@@ -100,10 +92,8 @@ class Pm2Agent:
             self._send(action, no_answer(action, "monitord is stopping."))
 
     def _checked(self, decision: Decision | None) -> None:
-        if decision is None:
-            self._answer("check", no_answer("check", "the check failed inside; the log says how."))
-        else:
-            self._answer("check", check_answer("check", decision.report, decision.at))
+        failed = no_answer("check", "the check failed inside; the log says how.")
+        self._answer("check", failed if decision is None else check_answer("check", decision.report, decision.at))
 
     def _status(self) -> Answer:
         if self._last is None:

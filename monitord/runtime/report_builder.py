@@ -53,27 +53,27 @@ async def report_from_recording(
     """The report of the time from `since` to `until`. `passing` sees the recorded observations go by.
 
     The database's recap is waited for until `recap_more` seconds after all else is known, and missing after that.
-    `compare`: what the hourly roll-ups hold of it is held against earlier times, and so is the recap, which takes
-    longer. Raises UnusableSnapshot: the snapshot is there and cannot be read; TimeoutError: the state directory does
-    not answer.
+    `compare`: the hourly roll-ups and the recap are held against earlier times, which takes longer. UnusableSnapshot
+    where the snapshot cannot be read, TimeoutError where the state directory does not answer.
     """
-    worker = WorkerThread("the recording")
+    worker, directory, begin, end = (
+        WorkerThread("the recording"),
+        settings.state_dir,
+        since.timestamp(),
+        until.timestamp(),
+    )
     try:
-        asked = await worker.run(_asked_about, settings.state_dir, orders, timeout=LOOK_SECONDS)
+        asked = await worker.run(_asked_about, directory, orders, timeout=LOOK_SECONDS)
     except BaseException:
         worker.close()
         raise
     recapping = asyncio.create_task(_recap(settings, asked, since, until))
     before: tuple[RecapBefore, ...] = ()
     try:
-        report: Report = await worker.run(
-            _look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS
-        )
+        report: Report = await worker.run(_look, directory, orders, since, until, passing, timeout=LOOK_SECONDS)
         if report.verdict == "GO":
-            await worker.run(
-                remember_go, settings.state_dir, since.timestamp(), until.timestamp(), timeout=LOOK_SECONDS
-            )
-        kept = await worker.run(_kept, settings.state_dir, since, until, compare, timeout=LOOK_SECONDS)
+            await worker.run(remember_go, directory, begin, end, timeout=LOOK_SECONDS)
+        kept = await worker.run(_kept, directory, since, until, compare, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
         recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
         if compare and recap:
@@ -95,10 +95,7 @@ def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
 
 
 def recorded_cycles(directory: Path, orders: StandingOrders, since: datetime) -> RecordedCycle:
-    """What the daemon on `directory` has kept from `since` on. The observations are read as they are used.
-
-    Raises UnusableSnapshot: there is a file and it cannot be read.
-    """
+    """What the daemon on `directory` has kept from `since` on. The observations are read as they are used."""
     snapshot = read_snapshot(directory)
     report, at = None, None
     # A report of another shape, as another version left it, is no reason to know nothing of the window.
@@ -140,10 +137,7 @@ def _kept(directory: Path, since: datetime, until: datetime, compare: bool) -> K
 
 
 def rolled_up(directory: Path, name: str, begin: float, end: float) -> KeptWindow:
-    """The whole hours from `begin` to `end` (Unix seconds) as they are kept.
-
-    Raises UnusableSnapshot: there is a file and it cannot be read.
-    """
+    """The whole hours from `begin` to `end` (Unix seconds) as they are kept."""
     first, last = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
     return window(name, begin, end, read_rollups(directory, first, last))
 

@@ -1,8 +1,7 @@
 """The scheduler: one thing at a time, in the order in which it is urgent, for ever.
 
 Signals, jobs, PM2 and the monitor itself ask it for things, at any time and any number of times; it does each once. It
-keeps the time of the next cycle by the monotonic clock, and knows no APScheduler: whoever makes cycles due by a wall
-clock that can be set back shows when one did not come.
+keeps the time of the next cycle by the monotonic clock: APScheduler's is a wall clock that can be set back.
 """
 
 from __future__ import annotations
@@ -79,8 +78,7 @@ class Scheduler:
     def ask_check(self, trigger: str, answer: Answer | None = None) -> None:
         """A full check for `trigger`: now, or a second after the last one began; several make one.
 
-        `answer` is called with its result, or None where it failed inside. The hundred and first of those who wait is
-        not answered.
+        `answer` is called with its result, or None where it failed inside, if no more than MAX_ANSWERS wait.
         """
         self._asked.check = trigger
         if answer is not None and len(self._asked.answers) < MAX_ANSWERS:
@@ -159,9 +157,7 @@ class Scheduler:
         answers, self._asked.answers = self._asked.answers, []
         if self._asked.due_at is not None:  # it is the cycle that was due, too
             self._take_turn(self._asked.due_at)
-        decision = await self._cycle(
-            CycleRequest(trigger, None, self._asked.exact, self._asked.awaited, late_seconds=None)
-        )
+        decision = await self._cycle(CycleRequest(trigger, None, self._asked.exact, self._asked.awaited))
         for answer in answers:
             # From the loop: what goes wrong in it is no end of the conducting.
             asyncio.get_running_loop().call_soon(answer, decision)

@@ -15,13 +15,12 @@ SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 class SignalHandlers:
     """Calls back on the running loop for each signal of SIGNALS, until `close`; from then on they are ignored.
 
-    Not by the loop's own way: as a loop ends, it gives its signals back to the system, and a late one would kill a
-    process that has stopped in good order. The interpreter writes each signal's number into a socket, whichever thread
-    the system hands the signal to; a handler alone would wait until the main thread happens to wake up.
+    Made in the main thread. Not by the loop's own way: as a loop ends, it gives its signals back to the system, and a
+    late one would kill a process that has stopped in good order. The interpreter writes each signal's number into a
+    socket, whichever thread has it; a handler alone would wait until the main thread happens to wake up.
     """
 
     def __init__(self, heard: Callable[[signal.Signals], None]) -> None:
-        """Handle them from now on. Only in the main thread."""
         self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._reader, self._writer = socket.socketpair()
@@ -39,7 +38,6 @@ class SignalHandlers:
                     self._heard(signal.Signals(byte))
 
     def close(self) -> None:
-        """Ignore the signals from here on."""
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)

@@ -1,16 +1,20 @@
 """What is heard between cycles: a sign makes the check of what it is about due at once, within bounds.
 
 A sign proves nothing: the check finds out, and what it finds is confirmed by another one, as ever. That signs come all
-the time, from a connection that is closed again and again, makes no more checks than there would be cycles.
+the time, from a connection that is closed again and again, makes no more checks than there would be cycles. A server
+that is frozen closes nothing: it is pinged over the connection that its probe keeps, and no answer is a sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from monitord.core.engine import Decision
+from monitord.probes.base import PING_SECONDS, PingedProbe, answers
 
 # After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is checked once.
 SETTLE_SECONDS: Final = 0.05
@@ -20,6 +24,10 @@ PACE_SECONDS: Final = 1.0
 MOST_IN_VAIN: Final = 3
 # Whatever was heard in vain is forgotten after so long without a sign.
 CALM_SECONDS: Final = 600.0
+# Between two pings.
+PING_EVERY_SECONDS: Final = 4.0
+# Cycles that are no further apart ask often enough.
+SHORT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +105,39 @@ class Signs:
     def _apart(self, kind: _Kind) -> float:
         doubled = PACE_SECONDS * 2.0 ** min(32, max(0, kind.in_vain - MOST_IN_VAIN))
         return min(doubled, max(PACE_SECONDS, self.every))
+
+
+class Keepalives:
+    """Pings servers while cycles are further apart than SHORT_SECONDS; `heard` takes a name and a sentence."""
+
+    def __init__(self, heard: Callable[[str, str], None]) -> None:
+        self._heard = heard
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, probes: Sequence[PingedProbe], cycle_seconds: float) -> None:
+        """Ping these from now on, and no others."""
+        self.stop()
+        if probes and cycle_seconds > SHORT_SECONDS:
+            self._task = asyncio.get_running_loop().create_task(self._go_on(probes), name="pings")
+
+    def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Stop, and wait until that is done."""
+        task = self._task
+        self.stop()
+        if task is not None:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _go_on(self, probes: Sequence[PingedProbe]) -> None:
+        while True:
+            await asyncio.sleep(PING_EVERY_SECONDS)
+            await asyncio.gather(*map(self._ask, probes))
+
+    async def _ask(self, probe: PingedProbe) -> None:
+        if not await answers(probe):
+            self._heard(probe.name, f"a ping of {probe.name} was not answered within {PING_SECONDS:g} s")

@@ -56,25 +56,15 @@ class DaemonBackend:
         running: Callable[[], tuple[Rollup, ...]],
         heard: Callable[[Sign], None],
     ) -> None:
-        """What it is made of.
+        """`ask_check` asks for a full check for a trigger; `leave` leaves a command in a state directory (it blocks).
 
-        Args:
-            log: where it is reported what failed inside.
-            settings: in force.
-            ask_check: asks monitord for a full check, for a trigger.
-            leave: leaves a command for monitord in a state directory; may block.
-            facts: what the metrics say of monitord itself, beside its last cycle.
-            running: the rows of the hour that runs.
-            heard: takes what comes in through the page and is to be acted on at once.
+        `facts` is what the metrics say of monitord itself, `running` the rows of the hour that runs; `heard` takes what
+        is to be acted on at once.
         """
-        self._running = running
         self.settings = settings
-        self._heard = heard
-        self._facts = facts
-        self._log = log
-        self._ask_check = ask_check
-        self._leave = leave
-        self._seen: PublishedCycle | None = None
+        self._log, self._ask_check, self._leave = log, ask_check, leave
+        self._facts, self._running, self._heard = facts, running, heard
+        self.seen: PublishedCycle | None = None
         self._whole_at: float | None = None
         self._record = WorkerThread("the page's record")
         self._commands = WorkerThread("the page's commands")
@@ -82,11 +72,7 @@ class DaemonBackend:
 
     def saw(self, seen: PublishedCycle, whole_at: float | None) -> None:
         """A cycle is over; the last whole one ended at `whole_at`, by the monotonic clock."""
-        self._seen, self._whole_at = seen, whole_at
-
-    @property
-    def seen(self) -> PublishedCycle | None:
-        return self._seen
+        self.seen, self._whole_at = seen, whole_at
 
     @property
     def whole_age_seconds(self) -> float | None:
@@ -94,7 +80,7 @@ class DaemonBackend:
 
     @property
     def silences(self) -> Sequence[Silence]:
-        return () if self._seen is None else tuple(self._seen.decision.state.silences.values())
+        return () if self.seen is None else tuple(self.seen.decision.state.silences.values())
 
     def ask_check(self) -> None:
         self._ask_check("http")
@@ -111,7 +97,6 @@ class DaemonBackend:
         await self._with_tokens(lambda tokens: tokens.use(token, time.time()))
 
     async def _with_tokens(self, work: Callable[[AckTokens], T]) -> T:
-        """Do it on the thread that leaves commands: tokens are kept in files."""
 
         def done() -> T:
             if self._tokens is None:
@@ -132,13 +117,12 @@ class DaemonBackend:
         with _unavailable("the report could not be kept: {}"):
             await self._commands.run(keep, self.settings.state_dir, job, report, at, code, timeout=LEAVE_SECONDS)
         if report == "failure" or (report == "success" and self._is_alerted(job)):
-            self._heard(
-                Sign(CHECKS, f"{job} reported {'a failure' if report == 'failure' else 'that it is done'}", job)
-            )
+            what = "a failure" if report == "failure" else "that it is done"
+            self._heard(Sign(CHECKS, f"{job} reported {what}", job))
         return True
 
     def _is_alerted(self, job: str) -> bool:
-        alerts = () if self._seen is None else self._seen.decision.state.alerts.values()
+        alerts = () if self.seen is None else self.seen.decision.state.alerts.values()
         return any(alert.probe == CHECKS and alert.subject == job for alert in alerts)
 
     async def recorded(self, back: timedelta) -> Report:
@@ -150,7 +134,7 @@ class DaemonBackend:
             return await report_from_recording(self.settings, self._orders(), until - back, until)
 
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
-        seen = self._seen
+        seen = self.seen
         living = None if seen is None else tuple(seen.decision.state.alerts.values())
         return await self.aside(lambda: read_incidents(self.settings.state_dir, datetime.now(UTC) - back, living))
 
@@ -164,7 +148,7 @@ class DaemonBackend:
 
     async def metrics(self) -> tuple[bytes, str]:
         """The last cycle for Prometheus: milliseconds, even with thousands of services."""
-        if (seen := self._seen) is None:
+        if (seen := self.seen) is None:
             raise BackendUnavailable("the first check is not over yet")
         facts = replace(
             self._facts(self.settings),
@@ -183,7 +167,7 @@ class DaemonBackend:
         self._commands.close()
 
     def _orders(self) -> StandingOrders:
-        return self._seen.decision.orders if self._seen is not None else standing_orders(self.settings)
+        return self.seen.decision.orders if self.seen is not None else standing_orders(self.settings)
 
 
 @contextmanager

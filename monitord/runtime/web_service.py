@@ -35,13 +35,7 @@ _KINDS: Final = {
 
 
 class WebService:
-    """Serves the page while MONITORD_HTTP__LISTEN is an address.
-
-    Args:
-        log: where it is reported that the page listens, or cannot.
-        settings: in force at the start.
-        backend: makes what the page reads, by the settings in force; imported when it is wanted.
-    """
+    """Serves the page while MONITORD_HTTP__LISTEN is an address. `backend` makes what it reads, by the settings."""
 
     def __init__(self, log: JsonLog, settings: Settings, backend: Callable[[Settings], DaemonBackend]) -> None:
         self._log = log

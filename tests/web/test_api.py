@@ -193,7 +193,7 @@ async def test_health_is_that_of_the_watch_and_says_no_names(tmp_path: Path) -> 
 
 async def test_before_the_first_cycle_nothing_is_known_and_that_is_said(tmp_path: Path) -> None:
     source = await recorded(tmp_path, night(0.1))
-    source._seen = source._whole_at = None
+    source.seen = source._whole_at = None
     async with client(source) as page:
         answers = {path: (await page.get(path)).status_code for path in ("/", "/api/status", "/healthz")}
     assert answers == {"/": 503, "/api/status": 503, "/healthz": 503}
