@@ -1,7 +1,6 @@
 """The settings read by a process of its own: pydantic, its models and what reads files end with it.
 
-They would be a fifth of a daemon's memory for as long as it lives, for something that is done once. What comes back is
-what the daemon would have read itself; where no process can be had, it does.
+They would be a fifth of a daemon's memory for as long as it lives. Where no process can be had, the daemon reads.
 """
 
 from __future__ import annotations
@@ -44,16 +43,12 @@ class SettingsReader:
         self._last: tuple[DaemonRecord, Path] | None = None
 
     def load(self) -> Settings:
-        """The settings as they are now. Blocks until the process has ended.
-
-        Raises SettingsError: with every mistake there is, or that they could not be read in time.
-        """
+        """The settings as they are now, or SettingsError. Blocks until the process has ended."""
         answer = None if added() else self._asked()
         if answer is None:
-            from monitord.config.reading import read
+            from monitord.config.apart_child import read
 
-            found = read(self._environ, self._directory, self._version)
-            settings, record = found.settings, found.record
+            settings, record = read(self._environ, self._directory, self._version)
         elif answer.values is None or answer.record is None:
             raise SettingsError(answer.mistakes)
         else:
@@ -67,7 +62,7 @@ class SettingsReader:
             write_record(*self._last)
 
     def begin(self) -> None:
-        """Have the process begin now, so that it reads while something else is done until `load`."""
+        """Have the process begin now, while something else is done until `load`."""
         if not added():  # what packages add is known here alone
             self._begun = _process()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Final
@@ -14,9 +14,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, 
 
 from monitord.config import types as t
 from monitord.config.checks import KINDS, STATUS, AnyCheck, keys_in
-from monitord.config.models import model_of
+from monitord.config.declared import model_of
 from monitord.config.named import read_threshold
 from monitord.core.model import Severity
+from monitord.core.names import nearest
 from monitord.core.subjects.registry import subject_named
 from monitord.core.thresholds import Threshold
 from monitord.masking import MASK, Secret, mask
@@ -230,14 +231,14 @@ def mistake(place: tuple[int | str, ...], problem: Mapping[str, Any]) -> str:
     of = f"of the check {check}, {''.join(f'{field}: ' for field in fields)}"
     match problem["type"]:
         case "extra_forbidden":
-            return f"{of}there is no such field; the nearest is {_nearest(fields[0], known)}"
+            return f"{of}there is no such field; the nearest is {nearest(fields[0], known)}"
         case "missing":
             return f"{of}it must be set"
         case "union_tag_not_found":
             return f"{of}type: it must be set, to one of {', '.join(MODELS)}"
         case "union_tag_invalid":
             tag = str(problem["ctx"]["tag"])[:40]
-            return f"{of}type: {tag!r} is not one of {', '.join(MODELS)}; the nearest is {_nearest(tag, MODELS)}"
+            return f"{of}type: {tag!r} is not one of {', '.join(MODELS)}; the nearest is {nearest(tag, MODELS)}"
         case "model_attributes_type" | "model_type" | "dict_type":
             return f"{of}it is not a map" + ("" if fields else f"; write {EXAMPLE}")
         case "value_error":
@@ -248,9 +249,3 @@ def mistake(place: tuple[int | str, ...], problem: Mapping[str, Any]) -> str:
 
 def _fields(kind: str) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in MODELS[kind].model_fields.items())
-
-
-def _nearest(written: str, known: Iterable[str]) -> str:
-    import difflib  # for a mistake alone
-
-    return difflib.get_close_matches(written, list(known), n=1, cutoff=0.0)[0]

@@ -58,23 +58,14 @@ class CheckSettings:
 
     def order(self) -> CheckOrder:
         """What it is judged by."""
-        return CheckOrder(**self._common(), **self._judged())
+        kind: CheckKind = self.type  # type: ignore[attr-defined] # each of those below has one
+        needed = tuple(name for name in dict.fromkeys((self.service, *self.depends_on, self.server)) if name)
+        same = {name: getattr(self, name) for name in ("every", "user_facing", "severity", "runbook", "contact")}
+        return CheckOrder(type=kind, depends_on=needed, **same, **self._judged())
 
     def _judged(self) -> dict[str, Any]:
         """What its type is judged by beside that."""
         return {}
-
-    def _common(self) -> dict[str, Any]:
-        kind: CheckKind = self.type  # type: ignore[attr-defined] # each of those below has one
-        return {
-            "type": kind,
-            "every": self.every,
-            "depends_on": tuple(name for name in dict.fromkeys((self.service, *self.depends_on, self.server)) if name),
-            "user_facing": self.user_facing,
-            "severity": self.severity,
-            "runbook": self.runbook,
-            "contact": self.contact,
-        }
 
 
 def _not_less(critical: timedelta | None, warning: timedelta | None) -> None:

@@ -1,4 +1,7 @@
-"""How the settings are read that subjects declare (`setting` in monitord/core/subjects/base.py)."""
+"""pydantic's models of classes that hold plain values: by them is read what was written, and written what is held.
+
+Those of the settings that subjects declare, too (`setting` in monitord/core/subjects/base.py).
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,54 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from monitord.config import named as n
 from monitord.config import types as t
-from monitord.config.models import PlainModel
 from monitord.config.sections import DeclaredSection, default_of, text_of
 from monitord.core.orders import ServiceOrders
 from monitord.core.subjects.base import SettingText
 from monitord.masking import Secret
+
+
+class PlainModel(BaseModel):
+    """The model of a class, `kind`, whose annotations say how each of its fields is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+    kind: ClassVar[type[Any]]
+
+    def plain(self) -> Any:
+        """What was read, as it is held. ValueError where its parts do not go together."""
+        return self.kind(**{name: getattr(self, name) for name in type(self).model_fields})
+
+    @classmethod
+    def of(cls, held: object) -> PlainModel:
+        """What is held, to be written."""
+        return cls.model_construct(
+            **{field.alias or name: getattr(held, name) for name, field in cls.model_fields.items()}
+        )
+
+
+def model_of(kind: type[Any], names: Mapping[str, Any]) -> type[PlainModel]:
+    """The model of a dataclass; `names` are those in its annotations that only a type checker knows there."""
+    model = create_model(kind.__name__, __base__=PlainModel, __doc__=kind.__doc__, **fields_of(kind, names))
+    model.kind = kind
+    return model
+
+
+def fields_of(kind: type[Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass as pydantic has them: (type, default and description)."""
+    hints = get_type_hints(kind, localns=dict(names), include_extras=True)
+    return {own.name: (hints[own.name], _field(own)) for own in dataclasses.fields(kind)}
+
+
+def _field(own: dataclasses.Field[Any]) -> Any:
+    told: dict[str, Any] = {name: own.metadata.get(name) for name in ("description", "examples")}
+    if own.default is dataclasses.MISSING and own.default_factory is dataclasses.MISSING:
+        return Field(**told)
+    if own.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=own.default_factory, **told)
+    return Field(default=default_of(own), **told)
 
 
 class DeclaredModel(PlainModel):
@@ -29,10 +71,7 @@ class DeclaredModel(PlainModel):
 
 
 def declared_section(name: str, kind: type[Any], needs: str) -> type[DeclaredModel]:
-    """The model of the section of the subject `name`, by its dataclass.
-
-    Raises ValueError: a setting is of a kind that none can be, or was not made by `setting`.
-    """
+    """The model of the section of the subject `name`, or ValueError: a setting is of a kind that none can be."""
     hints = get_type_hints(kind)
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(kind):

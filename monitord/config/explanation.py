@@ -27,10 +27,7 @@ RECORDED: Final = "daemon's record"
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLimit:
-    """One limit, or another setting of a subject: the variable ("": it is learned), and the member that it is of.
-
-    `key` is what is declared of that member. `value` is None where none is set.
-    """
+    """A limit, or another setting of a subject: the variable ("": it is learned), the member, what is declared."""
 
     variable: str
     member: str
@@ -42,10 +39,7 @@ class ExplainedLimit:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedSubject:
-    """One subject: whether it is watched, and why it is not, or cannot be measured.
-
-    `members` are what is watched of it, each with who says so; `absent` is what could not be measured, and why.
-    """
+    """One subject, and why it is not watched or measured: its members, each with who names it, and what is absent."""
 
     name: str
     title: str
@@ -63,22 +57,14 @@ def explained(
 ) -> tuple[ExplainedSubject, ...]:
     """Every subject there is, in the order in which they are shown.
 
-    Args:
-        settings: whose values are explained.
-        sources: by variable where a value is from that was set.
-        orders: as far as they apply to what is there.
-        report: the status that was measured by them.
-        borrowed: whether the settings are the daemon's, found by its record.
+    `sources` are by variable where a value is from that was set, `orders` as far as they apply to what is there, and
+    `report` was measured by them. `borrowed`: the settings are the daemon's, whose environment is known by its record.
     """
-    return tuple(_subject(one, settings, _named(sources, borrowed=borrowed), orders, report) for one in registered())
-
-
-def _named(sources: Mapping[str, str], *, borrowed: bool) -> dict[str, str]:
-    """The sources as they are called here: of a daemon's record, its environment is the record itself."""
-    return {
+    named = {
         name: RECORDED if borrowed and source.partition(" (")[0] == ENVIRONMENT else source
         for name, source in sources.items()
     }
+    return tuple(_subject(one, settings, named, orders, report) for one in registered())
 
 
 def _subject(
@@ -115,15 +101,12 @@ def _why_not(subject: Subject, settings: Settings, orders: StandingOrders) -> st
         one = subject_named(needed)
         if one is not None and one is not subject and needed not in orders.probes:
             return f"It needs {title_of(needed)}, which is not watched."
-    if (
-        isinstance(section, SettingsSection)
-        and section.is_watched()
-        and (off := subject.off_by_default(orders)) is not None
-    ):
-        return f"There is none, and {off[1]} names none."
-    if isinstance(section, SettingsSection) and section.needs and not section.is_watched():
-        return f"{variable_of(subject.name, section.needs)} is not set."
-    if section is not None and not isinstance(section, SettingsSection):
+    if isinstance(section, SettingsSection):
+        if section.is_watched() and (off := subject.off_by_default(orders)) is not None:
+            return f"There is none, and {off[1]} names none."
+        if section.needs and not section.is_watched():
+            return f"{variable_of(subject.name, section.needs)} is not set."
+    elif section is not None:
         return f"{variable_of(subject.name)} is empty."
     return f"{variable_of(subject.name, '')}* turns it off."
 
@@ -154,7 +137,8 @@ def _limits(
     for variable in (*own, variable_of(subject.name), *judged):
         if variable not in known:
             continue
-        means = judged.get(variable) or _described(known[variable])
+        described = (section_kind(known[variable][0]) or settings_class()).model_fields[known[variable][-1]].description
+        means = judged.get(variable) or described or ""
         source = sources.get(variable, DEFAULT)
         text = shown(settings, variable)
         if text is None and known[variable][-1] in orders.unnamed:
@@ -175,11 +159,6 @@ def _meant(key: str, subject: Subject) -> str:
     """What is declared of a single member: the same as the limit of that name for all of them."""
     same = (name for name in subject.limits if key and (name == key or name.endswith(f"_{key}")))
     return subject.limits.get(next(same, ""), "")
-
-
-def _described(path: tuple[str, ...]) -> str:
-    section = section_kind(path[0])
-    return (section or settings_class()).model_fields[path[-1]].description or ""
 
 
 def _plain(text: str | None) -> str | None:

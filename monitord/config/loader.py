@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -33,18 +33,8 @@ from monitord.core.subjects.guard import BrokenError
 from monitord.core.subjects.registry import added, set_aside, title_of
 from monitord.masking import MASK, Secret, mask, mask_address
 
-__all__ = [
-    "Settings",
-    "SettingsError",
-    "described",
-    "load",
-    "load_with_sources",
-    "places",
-    "set_to_nothing",
-    "shown",
-    "standing_orders",
-    "variables",
-]
+# What others import from here that is defined elsewhere.
+__all__ = ["Settings", "SettingsError", "places", "standing_orders"]
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST_LINE: Final = 600
@@ -56,18 +46,14 @@ def variables() -> tuple[str, ...]:
 
 
 def load(environ: Mapping[str, str], directory: Path) -> Settings:
-    """The settings of `environ`, and of `.env` and `monitord.toml` in `directory`.
-
-    Raises SettingsError: with every mistake there is.
-    """
+    """The settings of `environ`, and of `.env` and `monitord.toml` in `directory`; SettingsError with every mistake."""
     return load_with_sources(environ, directory)[0]
 
 
 def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Settings, dict[str, str]]:
-    """The settings, and for each variable that is set its source: `environment`, `.env` or `monitord.toml`.
+    """As `load`, and for each variable that is set its source: `environment`, `.env` or `monitord.toml`.
 
-    Where the value was set under another name, the source says so: `environment (DATABASE_URL)`. Raises SettingsError:
-    with every mistake there is.
+    Where the value was set under another name, the source says so: `environment (DATABASE_URL)`.
     """
     gathered, given = _gathered(environ, directory)
     if _broken(_nested(given)):
@@ -157,26 +143,23 @@ def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
 
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """What no single value can be wrong about: the variable it is reported for, the other one, and half a sentence."""
+    orders = settings.orders
     for name in ("restarts", "seal", "disk", "xid"):
         critical, warning = (variable_of("orders", f"{name}_{level}") for level in ("critical", "warning"))
-        high, low = (cast("Any", getattr(settings.orders, f"{name}_{level}")) for level in ("critical", "warning"))
-        if high < low:
-            reason = f"{shown(settings, critical)} is less than {warning}, {shown(settings, warning)}"
-            yield critical, warning, reason
-    disks, orders = variable_of("host", "disks"), settings.orders
+        if getattr(orders, f"{name}_critical") < getattr(orders, f"{name}_warning"):
+            yield critical, warning, f"{shown(settings, critical)} is less than {warning}, {shown(settings, warning)}"
     for path, disk in settings.host.disks.items():
-        if disk != DiskOrders():
-            low = orders.disk_warning if disk.warning is None else disk.warning
-            high = orders.disk_critical if disk.critical is None else disk.critical
-            if high < low:
-                yield disks, critical, f"of {path}, critical is {high:g}%, less than warning, {low:g}%"
-    services = variable_of("pm2", "services")
+        low = orders.disk_warning if disk.warning is None else disk.warning
+        high = orders.disk_critical if disk.critical is None else disk.critical
+        if disk != DiskOrders() and high < low:
+            reason = f"of {path}, critical is {high:g}%, less than warning, {low:g}%"
+            yield variable_of("host", "disks"), variable_of("orders", "disk_critical"), reason
     for name, service in settings.pm2.services.items():
         fewest = orders.restarts_warning if service.restarts_warning is None else service.restarts_warning
         most = orders.restarts_critical if service.restarts_critical is None else service.restarts_critical
         if service != ServiceOrders() and most < fewest:
             reason = f"of {name}, restarts_critical is {most}, less than restarts_warning, {fewest}"
-            yield services, variable_of("orders", "restarts_critical"), reason
+            yield variable_of("pm2", "services"), variable_of("orders", "restarts_critical"), reason
     listen, token = variable_of("http", "listen"), variable_of("http", "token")
     if settings.http.listen and settings.http.token is None:
         host, _ = listen_address(settings.http.listen)
@@ -222,10 +205,7 @@ def described(settings: Settings) -> Iterator[tuple[str, str | None]]:
 
 
 def shown(settings: Settings, variable: str) -> str | None:
-    """The value of a variable as it could be written, its secrets masked; None where it is not set.
-
-    Raises KeyError: there is no such variable.
-    """
+    """The value of a variable as it could be written, its secrets masked; None where it is not set."""
     name, *inner = paths(type(settings))[variable]
     value = getattr(settings, name)
     if inner:

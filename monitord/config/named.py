@@ -1,4 +1,4 @@
-"""Names that may bear limits of their own: a list of names, or a map from names to what is declared of each."""
+"""Names that may bear limits or routes of their own: a list, or a map from names to what is declared of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
+from monitord.config.routes import Route
 from monitord.config.types import (
+    each_written,
     from_json,
     is_name,
     mapping,
@@ -19,10 +21,12 @@ from monitord.config.types import (
     read_count,
     read_cpu_share,
     read_duration,
+    read_hours,
     read_length,
     read_number,
     read_of,
     read_percent,
+    read_severity,
     read_size,
     text_of,
     words,
@@ -30,8 +34,12 @@ from monitord.config.types import (
 from monitord.core import thresholds, units
 from monitord.core.app_numbers import number_name
 from monitord.core.hours import OTHERWISE, hours_of
+from monitord.core.names import nearest
 from monitord.core.orders import DiskOrders, NumberOrders, QueueOrders, ServiceOrders, TableOrders
 from monitord.core.thresholds import Threshold, agree, threshold
+
+# How a field that may be declared is read (ValueError with half a sentence for what it is not), and written again.
+_Field = tuple[Callable[[object], object], Callable[[Any], object]]
 
 
 def _as_it_is(value: object) -> object:
@@ -41,19 +49,14 @@ def _as_it_is(value: object) -> object:
 def named(
     example: str,
     made: type[object],
-    fields: Mapping[str, Callable[[object], object]],
-    texts: Mapping[str, Callable[[Any], object]],
+    fields: Mapping[str, _Field],
     *,
     may_be_list: bool = True,
 ) -> tuple[BeforeValidator, PlainSerializer]:
     """How such a setting is read, and how it is written again: as the list where nothing is declared of any name.
 
-    Args:
-        example: what is shown to whoever wrote something else.
-        made: a dataclass with a default for every field, one of which is made for each name.
-        fields: how each field that may be declared is read; ValueError with half a sentence for what it is not.
-        texts: how a field is written again, where that is not as it is.
-        may_be_list: whether names alone say something: that these are watched.
+    `made` is a dataclass with a default for every field, one of which is made for each name; `may_be_list`: names alone
+    say something, that these are watched. `example` is shown to whoever wrote something else.
     """
 
     def declared(item: object) -> object:
@@ -63,7 +66,7 @@ def named(
             raise ValueError(f"it is not a map; write {example}")
         if unknown := sorted(map(str, item.keys() - fields.keys())):
             raise ValueError(f"{', '.join(unknown)} cannot be declared; what can is {', '.join(fields)}")
-        return made(**{name: read_of(name, fields[name], value) for name, value in item.items()})
+        return made(**{name: read_of(name, fields[name][0], value) for name, value in item.items()})
 
     read_list: Any = words(example).func
     read_map: Any = mapping(example, declared).func
@@ -79,11 +82,7 @@ def named(
 
     def written(found: Mapping[str, Any]) -> list[str] | dict[str, dict[str, object]]:
         stated = {
-            name: {
-                key: texts.get(key, _as_it_is)(value)
-                for key, value in dataclasses.asdict(item).items()
-                if value is not None
-            }
+            name: {key: fields[key][1](each) for key, each in dataclasses.asdict(item).items() if each is not None}
             for name, item in found.items()
         }
         return stated if any(stated.values()) or not may_be_list else list(stated)
@@ -134,6 +133,9 @@ def read_threshold(value: object) -> Threshold:
 
 
 _OFF: Final = "off"
+_ROUTES_EXAMPLE: Final = (
+    '{"tgram": {"severity": "critical", "rules": ["disk_*"], "hours": "22:00-07:00", "after": "15m"}}'
+)
 _LIMITS_EXAMPLE: Final = (
     '{"web": {"HTTP P95 Latency": "> 500", "jobs": {"warning": "> 50", "critical": "> 200"}}, "*": {"errors/s": "> 5"}}'
 )
@@ -173,10 +175,6 @@ def _limits_of_numbers(value: object) -> Mapping[str, NumberOrders]:
     return {number_name(name): read_of(name, _number_orders, limits) for name, limits in value.items()}
 
 
-def _limits_written(limits: Mapping[str, Mapping[str, NumberOrders]]) -> dict[str, dict[str, object]]:
-    return {service: {name: _written(one) for name, one in own.items()} for service, own in limits.items()}
-
-
 def _written(limits: NumberOrders) -> str | dict[str, str]:
     if limits.critical is None:
         return _OFF if limits.warning is None else str(limits.warning)
@@ -184,30 +182,37 @@ def _written(limits: NumberOrders) -> str | dict[str, str]:
     return {level: str(limit) for level, limit in stated.items() if limit is not None}
 
 
+_COUNT: Final[_Field] = read_count, _as_it_is
+_NUMBER: Final[_Field] = read_number, _as_it_is
+_LENGTH: Final[_Field] = read_length, units.duration_text
+_DURATION: Final[_Field] = read_duration, units.duration_text
+_PERCENT: Final[_Field] = read_percent, percent_text
 _read_tables, _tables_written = named(
     '["orders"] or {"orders": {"growth_limit": 10000, "growth_window": "2h", "flow_stall": "2h"}}',
     TableOrders,
-    {"growth_limit": read_count, "growth_window": read_length, "growth_steady": read_count, "flow_stall": _by_hours},
-    {"growth_window": units.duration_text, "flow_stall": _hours_text},
+    {
+        "growth_limit": _COUNT,
+        "growth_window": _LENGTH,
+        "growth_steady": _COUNT,
+        "flow_stall": (_by_hours, _hours_text),
+    },
 )
 _read_queues, _queues_written = named(
     '["emails"] or {"emails": {"waiting": 1000, "prefix": "myapp", "worker": "mail-worker"}}',
     QueueOrders,
     {
-        "waiting": read_number,
-        "failed": read_number,
-        "stall": read_length,
-        "oldest": read_length,
-        "prefix": _key_prefix,
-        "worker": _patterns,
+        "waiting": _NUMBER,
+        "failed": _NUMBER,
+        "stall": _LENGTH,
+        "oldest": _LENGTH,
+        "prefix": (_key_prefix, _as_it_is),
+        "worker": (_patterns, _as_it_is),
     },
-    {"stall": units.duration_text, "oldest": units.duration_text},
 )
 _read_disks, _disks_written = named(
     '["/"] or {"/data": {"warning": "85%", "critical": "92%"}}',
     DiskOrders,
-    {"warning": read_percent, "critical": read_percent},
-    {"warning": percent_text, "critical": percent_text},
+    {"warning": _PERCENT, "critical": _PERCENT},
 )
 
 
@@ -223,25 +228,16 @@ _of_services = partial(
     named,
     made=ServiceOrders,
     fields={
-        "memory": read_size,
-        "cpu": read_cpu_share,
-        "busy_for": read_length,
-        "restarts_warning": read_number,
-        "restarts_critical": read_number,
-        "startup_grace": read_duration,
-        "event_loop_latency": read_length,
-        "heap_full": read_percent,
-        "heap_span": read_duration,
-        "errors": _error_lines,
-    },
-    texts={
-        "memory": units.size_text,
-        "cpu": percent_text,
-        "busy_for": units.duration_text,
-        "startup_grace": units.duration_text,
-        "event_loop_latency": units.duration_text,
-        "heap_full": percent_text,
-        "heap_span": units.duration_text,
+        "memory": (read_size, units.size_text),
+        "cpu": (read_cpu_share, percent_text),
+        "busy_for": _LENGTH,
+        "restarts_warning": _NUMBER,
+        "restarts_critical": _NUMBER,
+        "startup_grace": _DURATION,
+        "event_loop_latency": _LENGTH,
+        "heap_full": _PERCENT,
+        "heap_span": _DURATION,
+        "errors": (_error_lines, _as_it_is),
     },
 )
 _read_services, _services_written = _of_services(
@@ -258,5 +254,46 @@ KeyPrefix = Annotated[str, BeforeValidator(_key_prefix)]
 NumberLimits = Annotated[
     dict[str, Mapping[str, NumberOrders]],
     mapping(_LIMITS_EXAMPLE, _limits_of_numbers),
-    PlainSerializer(_limits_written),
+    each_written(lambda limits: {name: _written(one) for name, one in limits.items()}),
+]
+
+
+def _route(given: Mapping[str, object]) -> Route:
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _ROUTE_FIELDS:
+            near = nearest(name, _ROUTE_FIELDS, 0.5)
+            hint = f"; did you mean {near}?" if near else ""
+            raise ValueError(f"{name!r} is none of {', '.join(_ROUTE_FIELDS)}{hint}")
+        found[name] = read_of(name, _ROUTE_FIELDS[name], value)
+    return Route(**found)
+
+
+_shell_patterns: Final = names('it is not a list of patterns; write ["disk_*"]')
+_ROUTE_FIELDS: Final[dict[str, Callable[[object], object]]] = {
+    "severity": read_severity,
+    "rules": _shell_patterns,
+    "subjects": _shell_patterns,
+    "hours": read_hours,
+    "after": read_duration,
+}
+
+
+def _routes(value: object) -> tuple[Route, ...]:
+    listed: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+    if not listed or not all(isinstance(one, dict | Route) for one in listed):
+        raise ValueError(f"it is neither a route nor a list of them; write {_ROUTES_EXAMPLE}")
+    return tuple(one if isinstance(one, Route) else _route(one) for one in listed)
+
+
+def _as_given(route: Route) -> dict[str, object]:
+    after = units.duration_text(route.after) if route.after else ""
+    shown = {"rules": list(route.rules), "subjects": list(route.subjects), "hours": route.hours, "after": after}
+    return {"severity": route.severity} | {name: value for name, value in shown.items() if value}
+
+
+Routes = Annotated[
+    dict[str, tuple[Route, ...]],
+    mapping(_ROUTES_EXAMPLE, _routes),
+    each_written(lambda routes: [_as_given(route) for route in routes]),
 ]

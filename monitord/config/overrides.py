@@ -11,6 +11,7 @@ from monitord.config.declared import judged
 from monitord.config.loader import load, shown, variables
 from monitord.config.schema import section_kind, settings_class
 from monitord.config.settings import PREFIX, Settings, SettingsError, variable_of
+from monitord.core.names import nearest
 
 _NAME_SHOWN: Final = 80
 
@@ -27,8 +28,8 @@ class TriedSettings:
 def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Path) -> TriedSettings:
     """The settings of `environ` and `directory` with every NAME=VALUE of `assignments` in place, the last one winning.
 
-    A name is a variable with or without its prefix, in any case, with `.` or `__` between its parts. Raises
-    SettingsError: with every mistake in the settings as they are, else in the assignments.
+    A name is a variable with or without its prefix, in any case, with `.` or `__` between its parts. SettingsError with
+    every mistake in the settings as they are, else in the assignments.
     """
     present = load(environ, directory)
     values, mistakes = _read(assignments)
@@ -70,9 +71,7 @@ def _read(assignments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         elif variable in variables():
             mistakes.append(f"--set {called}: it changes nothing about how what was recorded is judged")
         else:
-            import difflib  # for a mistake alone
-
-            (near,) = difflib.get_close_matches(variable, triable(), n=1, cutoff=0.0)
+            near = nearest(variable, triable())
             mistakes.append(f"--set {called}: there is no such setting; the nearest is {near}")
     return values, mistakes
 

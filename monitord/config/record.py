@@ -51,10 +51,7 @@ class DaemonRecord:
 
 
 def write_record(record: DaemonRecord, state_dir: Path) -> None:
-    """Write it into the state directory. Blocks on the disk.
-
-    Raises OSError: it cannot be written; what was there stays.
-    """
+    """Write it into the state directory, or raise OSError. Blocks on the disk."""
     put_whole(state_dir / FILE, _json(encode(record)))
     usual = Path(STATE_DIR).expanduser()
     if state_dir != usual:
@@ -73,10 +70,7 @@ def elsewhere() -> tuple[Path, ...]:
 
 
 def read_record(state_dir: Path) -> DaemonRecord | None:
-    """What the daemon on this directory has left of its settings; None where there is nothing that can be used.
-
-    A directory that does not answer within a second has nothing either.
-    """
+    """What the daemon on this directory has left of its settings; None where nothing can be used, or read in time."""
     return _in_time(lambda: decode(DaemonRecord, _content(state_dir / FILE)))
 
 

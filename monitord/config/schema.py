@@ -9,15 +9,14 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, Field, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from monitord.config import check_types, named, route_types, types
-from monitord.config.declared import declared_section
-from monitord.config.models import PlainModel, fields_of, model_of
+from monitord.config import check_types, named, types
+from monitord.config.declared import PlainModel, declared_section, fields_of, model_of
 from monitord.config.sections import SettingsSection
 from monitord.config.settings import Settings, paths, settings_kind
 from monitord.core.subjects.registry import registered
 
 # What the annotations in settings.py call these.
-_NAMES: Final = {"c": check_types, "n": named, "r": route_types, "t": types, "JUDGED": types.JUDGED}
+_NAMES: Final = {"c": check_types, "n": named, "t": types, "JUDGED": types.JUDGED}
 
 
 class SettingsModel(BaseSettings):
@@ -41,10 +40,7 @@ class SettingsModel(BaseSettings):
 
 
 def settings_class() -> type[SettingsModel]:
-    """The model of the settings, with a section for each subject that declares its own.
-
-    Raises ValueError: one has the name of another setting, or a setting is of a kind that none can be.
-    """
+    """The model of the settings, with a section for each subject that declares its own; ValueError as of those."""
     kind: Any = settings_kind()  # a class is hashable, whatever its instances are
     return _model(kind, tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None))
 
@@ -63,7 +59,7 @@ def _model(kind: type[Any], declared: tuple[tuple[str, type[Any], str], ...]) ->
 
 
 def read_settings(content: Mapping[str, Any]) -> Settings:
-    """The settings of what was written, by its place. Raises ValidationError: something is wrong with it."""
+    """The settings of what was written, by its place, or pydantic's ValidationError."""
     model = settings_class()(**content)
     return settings_kind()(**{name: getattr(model, name) for name in type(model).model_fields})
 
@@ -76,10 +72,7 @@ def section_kind(name: str) -> type[PlainModel] | None:
 
 
 def written(settings: Settings, variable: str) -> Any:
-    """The value of a variable as it could be written, in JSON; its secrets are not looked after.
-
-    Raises KeyError: there is no such variable.
-    """
+    """The value of a variable as it could be written, in JSON; its secrets are not looked after."""
     name, *inner = paths(type(settings))[variable]
     held = getattr(settings, name)
     field, model = name, settings_class()

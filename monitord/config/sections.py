@@ -20,10 +20,7 @@ def option(
     examples: Sequence[str] = (),
     channel: str = "",
 ) -> Any:
-    """A setting beside its type: its default, or what makes it, and what it is.
-
-    `channel`: the channel of this name is configured where the setting is.
-    """
+    """A setting beside its type: its default, or what makes it; `channel` is configured where the setting is."""
     metadata = {"description": description or None, "examples": list(examples) or None, "channel": channel}
     if made is not None:
         return field(default_factory=made, metadata=metadata)
@@ -63,10 +60,6 @@ class DeclaredSection(SettingsSection):
     given: Any = field(repr=False)
     needs: str = ""
 
-    def values(self) -> Any:
-        """The settings as the subject declared them."""
-        return self.given
-
     def is_watched(self) -> bool:
         return not self.needs or bool(getattr(self.given, self.needs))
 
@@ -85,7 +78,7 @@ def of_subject(section: SettingsSection) -> Mapping[str, Any] | None:
     """What the standing orders hold of it: its settings as JSON, but for the secret ones. None of any other section."""
     if not isinstance(section, DeclaredSection):
         return None
-    values = section.values()
+    values = section.given
     secrets = {
         own.name: default_of(own) if (known := text_of(own).known) is None else known(getattr(values, own.name))
         for own in dataclasses.fields(values)
@@ -96,7 +89,6 @@ def of_subject(section: SettingsSection) -> Mapping[str, Any] | None:
 
 
 def default_of(own: dataclasses.Field[Any]) -> Any:
-    """The default of a setting."""
     return own.default if own.default_factory is dataclasses.MISSING else own.default_factory()
 
 

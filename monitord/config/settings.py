@@ -1,8 +1,7 @@
 """Every setting there is: its place, its kind, its default. What is held of them are plain values.
 
-How each is read, and what is wrong with it, is pydantic's part: `schema.py` makes its models of these classes. What a
-setting may be written like stands in its annotation, which only those models look at: who holds settings loads
-neither them nor pydantic.
+`schema.py` makes pydantic's models of these classes, which alone look at the annotations: how a setting is written. Who
+holds settings loads neither.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from monitord.masking import Secret, asked_of, parts_of, secrets_in
 if TYPE_CHECKING:
     from monitord.config import check_types as c
     from monitord.config import named as n
-    from monitord.config import route_types as r
     from monitord.config import types as t
     from monitord.config.types import JUDGED
 
@@ -69,10 +67,7 @@ class Pm2Settings(SettingsSection):
 
 @dataclass(frozen=True)
 class PostgresSettings(SettingsSection):
-    """The database, and which tables' growth is judged, each by limits of its own where they are declared.
-
-    No DSN: neither it nor the epochs are watched.
-    """
+    """The database, and which tables' growth is judged. No DSN: neither it nor the epochs are watched."""
 
     needs = "dsn"
     dsn: t.PostgresUri | None = option(None, description="the database")
@@ -108,12 +103,8 @@ class EpochsSettings(SettingsSection):
         return self.groups != ()
 
     def orders(self) -> Mapping[str, object]:
-        return {
-            "epoch_length": self.length,
-            "epoch_grace": self.grace,
-            "groups": self.groups,
-            "cemented": self.cemented,
-        }
+        own = {"groups": self.groups, "cemented": self.cemented}
+        return {"epoch_length": self.length, "epoch_grace": self.grace, **own}
 
 
 @dataclass(frozen=True)
@@ -174,7 +165,7 @@ class NotifySettings(SettingsSection):
     severity_by_channel: Annotated[dict[str, Severity], t.mapping('{"mailto": "critical"}', t.read_severity)] = option(
         made=dict
     )
-    routes: r.Routes = option(
+    routes: n.Routes = option(
         made=dict,
         description="What a channel takes, by its name: a route or a list of them, each with severity, rules, "
         "subjects, hours, and after (what fired so long unacknowledged). A channel without one takes everything.",
@@ -321,7 +312,8 @@ class Settings:
             for secret in value if isinstance(value, tuple) else (value,):
                 if isinstance(secret, Secret):
                     text = secret.get_secret_value()
-                    if isinstance(value, tuple) and isinstance(self._section_of(name), DeclaredSection):
+                    section = getattr(self, paths(type(self))[name][0])
+                    if isinstance(value, tuple) and isinstance(section, DeclaredSection):
                         found |= set(asked_of(text))  # what is asked at an address: its host is no secret
                         continue
                     found |= set(secrets_in(text)) if name in ADDRESSES else {text, text.partition("://")[2] or text}
@@ -331,9 +323,6 @@ class Settings:
             found |= set(check.secrets())
         # A host's name may well stand in an address, and is in every line.
         return frozenset(found - {self.instance, self.fleet})
-
-    def _section_of(self, variable: str) -> object:
-        return getattr(self, paths(type(self))[variable][0])
 
 
 class SettingsError(Exception):
@@ -360,10 +349,7 @@ ADDRESSES: Final = (variable_of("postgres", "dsn"), variable_of("redis", "url"))
 
 
 def settings_kind() -> type[Settings]:
-    """Settings, with a section for each subject that declares its own.
-
-    Raises ValueError: one has the name of another setting.
-    """
+    """Settings, with a section for each subject that declares its own; ValueError where its name is taken."""
     return _with_sections(
         tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None)
     )

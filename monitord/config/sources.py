@@ -1,7 +1,6 @@
 """Where settings come from: the process environment, `.env`, `monitord.toml`; and what is wrong with what stands there.
 
-Everything is gathered as variable -> raw value before anything is validated, so that all mistakes can be reported at
-once and by the name the operator wrote.
+Nothing is validated here: so all mistakes can be reported at once, and by the name the operator wrote.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any, Final
 from dotenv.parser import parse_stream
 
 from monitord.config.settings import ALIASES, PREFIX
+from monitord.core.names import nearest
 
 # Where another file than ./.env is named; the command line's --env-file is the same.
 ENV_FILE: Final = f"{PREFIX}ENV_FILE"
@@ -52,9 +52,9 @@ def gather(
 ) -> GatheredValues:
     """Every set variable of `known`: the environment over .env over monitord.toml, a prefixed name over its alias.
 
-    A prefixed name that is set to nothing is kept, as it goes before its alias and than what stands below; an
-    alias that is set to nothing is somebody else's business. Where ENV_FILE names another .env, a monitord.toml beside
-    that one counts. What begins with one of `unread` belongs to what cannot be used here, and is passed over.
+    A prefixed name that is set to nothing is kept; an alias that is set to nothing is somebody else's business. Where
+    ENV_FILE names another .env, a monitord.toml beside that one counts. What begins with one of `unread` belongs to
+    what cannot be used here, and is passed over.
     """
     found = GatheredValues()
     named = environ.get(ENV_FILE, "")
@@ -76,10 +76,8 @@ def gather(
                 over = "" if before is None else before.where(name) if before.value != "" else before.over
                 found.values[name] = RawValues(value, name, source, over)
             elif not name.startswith(unread):
-                import difflib  # for a mistake alone
-
-                near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
-                hint = f"; the nearest is {near[0]}" if near else ""
+                near = nearest(name.upper(), known)
+                hint = f"; the nearest is {near}" if near else ""
                 found.mistakes.append(f"{name} ({source}): there is no such setting{hint}")
     return found
 

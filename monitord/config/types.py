@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from monitord.config import quiet_hours
 from monitord.config.listening import listen_address
+from monitord.config.routes import quiet_hours
 from monitord.core import units
 from monitord.core.cron import normal
 from monitord.core.model import Severity
@@ -29,6 +29,18 @@ T = TypeVar("T")
 # What Apprise understands behind the scheme only Apprise knows, which is too heavy to ask at every start.
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,30}://\S")
 _LONGEST_SAID: Final = 500
+
+
+_FLAGS: Final = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 class Judged:
@@ -175,24 +187,31 @@ def names(mistake: str) -> Callable[[object], tuple[str, ...]]:
     return read
 
 
-def words(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
-    """A list of names, each once (`same` says when two are the same), in order."""
+def _listed(
+    example: str, what: str, fits: Callable[[Any], object], same: Callable[[str], str] = str, kind: type[Any] = str
+) -> BeforeValidator:
+    """A list of texts that fit, held as `kind`, each once (`same` says when two are the same), in order."""
 
-    def read(value: object) -> tuple[str, ...]:
+    def read(value: object) -> tuple[Any, ...]:
         if isinstance(value, tuple):
             return value
-        found: dict[str, str] = {}
+        found: dict[str, Any] = {}
         for item in from_json(value, list, example):
-            if not is_name(item):
-                raise ValueError(f"it holds something that is no name; write {example}")
-            found.setdefault(same(item.strip()), item.strip())
+            if not fits(item):
+                raise ValueError(f"it holds something that is no {what}; write {example}")
+            found.setdefault(same(item.strip()), kind(item.strip()))
         return tuple(found.values())
 
     return BeforeValidator(read)
 
 
-def mapping(example: str, each: Callable[[object], object]) -> BeforeValidator:
-    """A map from names to what `each` reads."""
+def words(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
+    """A list of names, each once (`same` says when two are the same), in order."""
+    return _listed(example, "name", is_name, same)
+
+
+def mapping(example: str, each: Callable[[object], object], same: Callable[[str], str] = str) -> BeforeValidator:
+    """A map from names (`same` says when two are the same) to what `each` reads."""
 
     def read(value: object) -> dict[str, object]:
         found = {}
@@ -200,7 +219,7 @@ def mapping(example: str, each: Callable[[object], object]) -> BeforeValidator:
             if not is_name(name):
                 raise ValueError(f"it holds something that is no name; write {example}")
             try:
-                found[name.strip()] = each(item)
+                found[same(name.strip())] = each(item)
             except ValueError as error:
                 raise ValueError(f"of {name}, {error}") from None
         return found
@@ -211,22 +230,21 @@ def mapping(example: str, each: Callable[[object], object]) -> BeforeValidator:
 def patterns(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
     """A map from subjects to lists of shell patterns (`same` says when two subjects are the same)."""
 
-    def read(value: object) -> dict[str, tuple[str, ...]]:
+    def each(given: object) -> tuple[str, ...]:
+        if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one.strip() for one in given):
+            raise ValueError(f"it is not a list of patterns; write {example}")
+        return tuple(dict.fromkeys(one.strip() for one in given))
+
+    def read(value: object) -> object:
         listed = value
         if isinstance(value, str):
             with suppress(ValueError, RecursionError):
                 listed = json.loads(value)
         if isinstance(listed, list):
             raise ValueError(f"it is a list, and belongs to no subject; say what each service works for: {example}")
-        found: dict[str, tuple[str, ...]] = {}
-        for name, given in from_json(value, dict, example).items():
-            if not is_name(name):
-                raise ValueError(f"it holds something that is no name; write {example}")
-            if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one.strip() for one in given):
-                raise ValueError(f"of {name}, it is not a list of patterns; write {example}")
-            found[same(name.strip())] = tuple(dict.fromkeys(one.strip() for one in given))
-        return found
+        return read_map(value)
 
+    read_map: Any = mapping(example, each, same).func
     return BeforeValidator(read)
 
 
@@ -234,11 +252,9 @@ def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     written = text_of(value, "true").lower()
-    if written in ("true", "yes", "on", "1"):
-        return True
-    if written in ("false", "no", "off", "0"):
-        return False
-    raise ValueError(f"{written!r} is neither true nor false")
+    if (found := _FLAGS.get(written)) is None:
+        raise ValueError(f"{written!r} is neither true nor false")
+    return found
 
 
 def one_of(*allowed: str) -> Callable[[object], str]:
@@ -327,17 +343,10 @@ def _take_apart(url: str) -> None:
 def targets(example: str) -> BeforeValidator:
     """A list of addresses that may each be a secret, each once, in order."""
 
-    def read(value: object) -> tuple[Secret, ...]:
-        if isinstance(value, tuple):
-            return value
-        found: dict[str, Secret] = {}
-        for item in from_json(value, list, example):
-            if not isinstance(item, str) or not item.isprintable() or not _TARGET.match(item.strip()):
-                raise ValueError(f"it holds something that is no address; write {example}")
-            found.setdefault(item.strip(), Secret(item.strip()))
-        return tuple(found.values())
+    def fits(item: Any) -> bool:
+        return isinstance(item, str) and item.isprintable() and bool(_TARGET.match(item.strip()))
 
-    return BeforeValidator(read)
+    return _listed(example, "address", fits, kind=Secret)
 
 
 def _token(value: object) -> Secret:
@@ -366,7 +375,7 @@ def read_hours(value: object) -> str:
     """Hours of the day, as they were written; "" is none."""
     text = text_of(value, "22:00-07:00")
     if text:
-        quiet_hours.quiet_hours(text)
+        quiet_hours(text)
     return text
 
 
@@ -389,7 +398,7 @@ def _file(value: object) -> Path:
     return path
 
 
-def _each(text: Callable[[T], object]) -> PlainSerializer:
+def each_written(text: Callable[[T], object]) -> PlainSerializer:
     return PlainSerializer(lambda found: {name: text(one) for name, one in found.items()})
 
 
@@ -400,15 +409,15 @@ Duration = Annotated[timedelta, BeforeValidator(read_duration), _as_duration]
 Length = Annotated[timedelta, BeforeValidator(read_length), _as_duration]
 EpochLength = Annotated[timedelta, BeforeValidator(_epoch), _as_duration]
 Size = Annotated[int, BeforeValidator(read_size), PlainSerializer(units.size_text)]
-Sizes = Annotated[dict[str, int], mapping('{"web": "800MB"}', read_size), _each(units.size_text)]
+Sizes = Annotated[dict[str, int], mapping('{"web": "800MB"}', read_size), each_written(units.size_text)]
 Percent = Annotated[float, BeforeValidator(read_percent), _as_percent]
 Number = Annotated[int, BeforeValidator(read_number)]
 Count = Annotated[int, BeforeValidator(read_count)]
 Decimal = Annotated[float, BeforeValidator(read_decimal)]
 Positive = Annotated[float, BeforeValidator(_positive)]
 CpuShare = Annotated[float, BeforeValidator(read_cpu_share), _as_percent]
-CpuShares = Annotated[dict[str, float], mapping('{"web": "150%"}', read_cpu_share), _each(percent_text)]
-Lines = Annotated[dict[str, str], mapping('{"web": "…"}', read_line), _each(mask)]
+CpuShares = Annotated[dict[str, float], mapping('{"web": "150%"}', read_cpu_share), each_written(percent_text)]
+Lines = Annotated[dict[str, str], mapping('{"web": "…"}', read_line), each_written(mask)]
 Text = Annotated[str, BeforeValidator(read_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Label = Annotated[str, BeforeValidator(short_line("box-1", 100))]

@@ -13,6 +13,13 @@ _MARK: Final = 8
 _SIGNS: Final = frozenset("*?[")
 
 
+def nearest(written: str, known: Iterable[str], cutoff: float = 0.0) -> str:
+    """The known name that is most like a written one; "" where none is like it to this share."""
+    import difflib  # for a mistake alone
+
+    return next(iter(difflib.get_close_matches(written, list(known), 1, cutoff)), "")
+
+
 def is_pattern(written: str) -> bool:
     return not _SIGNS.isdisjoint(written)
 

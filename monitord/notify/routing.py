@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from monitord.config.quiet_hours import Hours
+from monitord.config.routes import Hours
 from monitord.core import humanize
 from monitord.core.alerting import evidence
 from monitord.core.alerting.contacts import annotations_of

@@ -123,7 +123,7 @@ def _pipeline(context: ProbeContext) -> Probe:
     from monitord.probes.pipeline import PipelineProbe
 
     section = context.settings.pipeline  # type: ignore[attr-defined] # its subject declares it
-    return PipelineProbe(context.session, section.values(), context.orders, window_seconds(context.orders))
+    return PipelineProbe(context.session, section.given, context.orders, window_seconds(context.orders))
 
 
 def _chain(context: ProbeContext) -> Probe:
@@ -175,7 +175,7 @@ def declared(name: str, place: str | Callable[[], Callable[[Any, StandingOrders]
     def make(context: ProbeContext) -> Probe:
         section = getattr(context.settings, name, None)
         made: Probe = (resolve_name(place) if isinstance(place, str) else place())(
-            section.values() if isinstance(section, DeclaredSection) else None, context.orders
+            section.given if isinstance(section, DeclaredSection) else None, context.orders
         )
         return made
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitord import __version__
-from monitord.config.quiet_hours import quiet_hours
+from monitord.config.routes import quiet_hours
 from monitord.config.settings import Settings
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels import heartbeat_sender, unheard

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monitord.config.reading import read
+from monitord.config.apart_child import read
 from monitord.config.record import write_record
 from monitord.config.sections import names_of
 from monitord.config.settings import OrdersSettings
@@ -93,8 +93,8 @@ def test_what_stood_in_the_environment_of_the_daemon_comes_from_its_record(tmp_p
         place.mkdir()
     (there / ".env").write_text("MONITORD_ORDERS__HOST_LOAD=4\n")
     own = {"MONITORD_STATE_DIR": str(state), "MONITORD_PM2__HOME": "", "MONITORD_ORDERS__HOST_CPU": "80%"}
-    found = read(own, there, "1.0")
-    write_record(found.record, found.settings.state_dir)
+    settings, record = read(own, there, "1.0")
+    write_record(record, settings.state_dir)
     host = limits(subjects(here, {"MONITORD_STATE_DIR": str(state)})["host"])
     assert host["ORDERS__HOST_CPU", "", ""] == ("80%", "daemon's record")
     assert host["ORDERS__HOST_LOAD", "", ""] == ("4.0", ".env")

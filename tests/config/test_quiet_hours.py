@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitord.config.quiet_hours import quiet_hours
+from monitord.config.routes import quiet_hours
 
 
 def at(text: str) -> datetime:

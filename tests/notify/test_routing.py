@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from monitord.config.quiet_hours import quiet_hours
+from monitord.config.routes import quiet_hours
 from monitord.core.alerting.silences import silence_id
 from monitord.core.engine import Decision
 from monitord.core.model import Silence, Transition, Unmeasured
