@@ -107,7 +107,7 @@ async def _prove(arguments: argparse.Namespace, user: str) -> int:
         return MISTAKE
     try:
         made = await _proof(session, arguments, user, keccak256)
-        own: ChainSettings = getattr(found.settings, CHAIN).values()
+        own: ChainSettings = getattr(found.settings, CHAIN).given
         if own.rpc_urls:
             made = await _beside_chain(made, own, session, keccak256)
     except FailureError as error:

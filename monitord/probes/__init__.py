@@ -131,7 +131,7 @@ def _chain(context: ProbeContext) -> Probe:
     from monitord.probes.chain import ChainProbe
 
     settings, orders = context.settings, context.orders
-    own = settings.chain.values()  # type: ignore[attr-defined] # its subject declares it
+    own = settings.chain.given  # type: ignore[attr-defined] # its subject declares it
     session = context.session if "postgres" in orders.probes else None
     cases = [case.channel for case in prepared(orders)]
     return ChainProbe(own, orders, session, settings.probe_timeout.total_seconds(), cases)
