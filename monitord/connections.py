@@ -114,8 +114,8 @@ async def connected(
     """A connection that is gone at the end, whatever the other side does. `limit`: as of asyncio's streams.
 
     `within` is the deadline (seconds) that whoever asks holds for it, of which a handshake takes no more than a share.
-    `ca_file` are certificates to trust in place of the system's. Raises FailureError: that file cannot be read;
-    OSError: it cannot be made, or its certificate cannot be trusted (ssl.SSLError).
+    `ca_file` are certificates to trust in place of the system's (FailureError where it cannot be read). OSError where
+    it cannot be made, ssl.SSLError where its certificate cannot be trusted.
     """
     reader, writer = await asyncio.open_connection(
         host,
@@ -142,11 +142,7 @@ def _expires(writer: asyncio.StreamWriter) -> float | None:
 
 
 def explained(error: BaseException) -> EndpointProblemError:
-    """What an error of the connection means for the endpoint.
-
-    Raises:
-        FailureError: nothing, as the trouble is on this side; any other error that is none of a connection is raised.
-    """
+    """What an error of the connection means for the endpoint; raises FailureError where the trouble is on this side."""
     if isinstance(error, EndpointProblemError):
         return error
     chain = list(causes(error))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def put_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
-    """Write `content` beside `path`, and put it there at once. Only its owner may read it.
+    """Write `content` beside `path`, and put it there at once, for its owner alone. On OSError, what was there stays.
 
-    `synced`: it is on the disk before this returns. Raises OSError: it cannot be written; what was there stays.
+    `synced`: it is on the disk before this returns.
     """
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)
@@ -24,11 +24,7 @@ def put_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
 
 
 def read_small(path: Path, most: int) -> bytes:
-    """All of a file that has no more than `most` bytes.
-
-    Raises:
-        OSError: it cannot be read, or is larger.
-    """
+    """All of a file that has no more than `most` bytes; OSError where it cannot be read, or is larger."""
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -5,7 +5,7 @@ Nothing is kept: each request has a connection of its own, which whoever opened 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,32 +30,21 @@ class HttpAnswer:
         return next((value for given, value in self.headers if given == name), b"").decode("latin-1")
 
 
-def _always(_status: int) -> bool:
-    return True
-
-
 async def exchange(
     connection: Connection,
     request: h11.Request,
     body: bytes = b"",
     *,
     most: int,
-    wants_body: Callable[[int], bool] = _always,
+    wants_body: Callable[[int], bool] = bool,
 ) -> HttpAnswer:
-    """Send one request and read its answer.
+    """Send one request with its body, and read its answer: `most` bytes of it, where `wants_body` of its status.
 
-    Args:
-        connection: Where; it is of no use afterwards.
-        request: With all of its headers.
-        body: What is sent after it.
-        most: So many bytes of the body are read; of a longer one, no more are given.
-        wants_body: Whether the body of an answer with this status is to be read.
-
-    Raises:
-        EndpointProblemError: What comes back is not HTTP, breaks off, or does not come.
+    The connection is of no use afterwards. EndpointProblemError where what comes back is not HTTP, or breaks off.
     """
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=_CHUNK)
-    connection.writer.write(b"".join(_sent(client, (request, h11.Data(data=body), h11.EndOfMessage()))))
+    events = (request, h11.Data(data=body), h11.EndOfMessage())
+    connection.writer.write(b"".join(client.send(event) or b"" for event in events))
     response: h11.Response | None = None
     received = bytearray()
     while True:
@@ -81,11 +70,6 @@ async def exchange(
                 pass
             case _:
                 raise EndpointProblemError("protocol", "closed the connection without an answer")
-
-
-def _sent(client: h11.Connection, events: Iterable[h11.Request | h11.Data | h11.EndOfMessage]) -> Iterable[bytes]:
-    for event in events:
-        yield client.send(event) or b""
 
 
 def _answer(response: h11.Response, body: bytes, *, is_whole: bool) -> HttpAnswer:

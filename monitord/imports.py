@@ -35,9 +35,8 @@ class _DeferredModule(ModuleType):
 def import_parts(*parts: str) -> None:
     """Import modules of one package, and run the `__init__` of the packages they are in only when something else asks.
 
-    `package.module:name` also puts the name into the package, as its `__init__` would: for who asks it for no more. A
-    version of the package that cannot be taken apart like that is imported whole. Called before anything imports it.
-    Raises ImportError: it is not installed, or cannot be imported.
+    `package.module:name` also puts the name into the package, as its `__init__` would. A version of the package that
+    cannot be taken apart like that is imported whole. Called before anything imports it.
     """
     package = parts[0].partition(".")[0]
     if package not in sys.modules:
@@ -52,10 +51,7 @@ def import_parts(*parts: str) -> None:
 
 
 def defer(*modules: str) -> None:
-    """Have modules, where nothing has imported them yet, run when something asks them for what they have.
-
-    For those that a library imports for something that is never done here.
-    """
+    """Have modules that a library imports for what is never done here run when something asks of them."""
     for name in modules:
         if name not in sys.modules:
             _defer(name)

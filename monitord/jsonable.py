@@ -30,7 +30,8 @@ def in_json(value: object, masked: Callable[[str], str], name: str = "", depth: 
     if isinstance(value, str) and not isinstance(value, Enum):
         return MASK if value and _SECRET_NAME.search(name) else masked(value)
     if isinstance(value, int | float | Decimal) and not isinstance(value, Enum):
-        return _number(value)
+        number = int(value) if isinstance(value, int) else float(value)
+        return number if number - number == 0 else None
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, timedelta):
@@ -66,13 +67,6 @@ def first_line(text: object) -> str:
     """The first line of a text that says something."""
     lines = str(text).strip().splitlines()
     return lines[0].strip() if lines else ""
-
-
-def _number(value: int | float | Decimal) -> int | float | None:
-    if isinstance(value, int):
-        return int(value)
-    number = float(value)
-    return number if number - number == 0 else None
 
 
 def rfc3339(value: datetime) -> str:

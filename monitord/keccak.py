@@ -11,10 +11,9 @@ INSTALL: Final = "Keccak-256 is not installed: pip install 'monitord[verify]'"
 
 
 def load_keccak256() -> Hash:
-    """The hash function, whose library is imported here and not before.
+    """The hash function, whose library is imported here and not before, or FailureError.
 
     safe-pysha3 takes 0.8 µs a hash and pycryptodome 4.7: verification is to reach 200,000 leaves a second on one core.
-    Raises FailureError: it is not installed (`missing`).
     """
     try:
         from sha3 import keccak_256

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Literal
+from typing import Final, Literal
 
 ProcessState = Literal["running", "stopped", "zombie", "gone"]
+
+_STATES: Final[dict[bytes, ProcessState]] = {b"T": "stopped", b"Z": "zombie", b"X": "gone", b"x": "gone"}
 
 
 def process_state(pid: int) -> ProcessState | None:
@@ -31,15 +33,7 @@ def _state_in_proc(pid: int) -> ProcessState | None:
         return _gone_or_hidden(pid)
     except (OSError, IndexError):
         return None
-    match state:
-        case b"T":
-            return "stopped"
-        case b"Z":
-            return "zombie"
-        case b"X" | b"x":
-            return "gone"
-        case _:
-            return "running"
+    return _STATES.get(state, "running")
 
 
 def _gone_or_hidden(pid: int) -> Literal["gone"] | None:
@@ -64,10 +58,4 @@ def _state_by_psutil(pid: int) -> ProcessState | None:
         return "gone"
     except psutil.Error:
         return None
-    match status:
-        case psutil.STATUS_STOPPED:
-            return "stopped"
-        case psutil.STATUS_ZOMBIE:
-            return "zombie"
-        case _:
-            return "running"
+    return "stopped" if status == psutil.STATUS_STOPPED else "zombie" if status == psutil.STATUS_ZOMBIE else "running"

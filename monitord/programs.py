@@ -46,19 +46,11 @@ async def run_program(
     most_bytes: int = MOST_BYTES,
     whole: bool = False,
 ) -> Ended:
-    """Run a program to its end.
+    """Run a program, `called` so in a sentence, to its end; FailureError where it could not, or printed too much.
 
-    Args:
-        called: how it is called in a sentence.
-        command: the program and its arguments.
-        timeout: seconds until it is over: it gets a signal some time before, then its process group is killed.
-        more: what it gets beside `environment`.
-        errors: whether what it prints to stderr is kept among its output, or dropped.
-        most_bytes: so much of its output is kept.
-        whole: whether that must be all of its output: what prints more is ended.
-
-    Raises:
-        FailureError: it could not be run, was not done in time, or printed more than it may.
+    It gets a signal some time before `timeout` seconds are over, then its process group is killed. `more` is what it
+    gets beside `environment`. `errors`: what it prints to stderr is kept among its output. So much as `most_bytes` is
+    kept; `whole`: that must be all of it, and what prints more is ended.
     """
     program = _Program(most_bytes, whole=whole)
     transport = await _started(command, environment(os.environ) | dict(more or {}), program, errors=errors)

@@ -39,10 +39,7 @@ class ResolverLoop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> list[Any]:
-        """As `socket.getaddrinfo`, which is called on a daemon thread.
-
-        Raises socket.gaierror: as there; EAI_AGAIN where too many lookups hang already.
-        """
+        """As `socket.getaddrinfo`, on a daemon thread; EAI_AGAIN where too many lookups hang already."""
         question = (host, port, family, type, proto, flags)
         asked_at, answer = self._asked.get(question, (0.0, None))
         is_late = self.time() - asked_at > _LATE_SECONDS

@@ -15,11 +15,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class WorkerBusy(Exception):  # noqa: N818 - it names a state of the worker
-    """The call before has outlived its deadline and still runs: this one was not made.
-
-    Attributes:
-        seconds: for how long that call has been running.
-    """
+    """The call before has outlived its deadline and has been running for so many `seconds`: this one was not made."""
 
     def __init__(self, name: str, seconds: float) -> None:
         super().__init__(f"{name}: the call before has been running for {seconds:.0f} s and was given up on")
@@ -74,18 +70,10 @@ class WorkerThread:
     async def run(self, function: Callable[[*Ts], T], *args: *Ts, timeout: float) -> T:
         """What `function(*args)` returns or raises, called in the worker's thread.
 
-        A call that has begun cannot be stopped: it may still have its effect after a TimeoutError or a cancellation.
-        One that has not begun by then never will.
-
-        Args:
-            function: what blocks. It must not touch the event loop.
-            args: its arguments.
-            timeout: seconds from now, waiting for earlier calls included.
-
-        Raises:
-            TimeoutError: it has not returned in time. If it has begun, the worker is busy until it returns.
-            WorkerBusy: an earlier call is that late; nothing was called.
-            RuntimeError: the worker is closed.
+        It must not touch the event loop. `timeout` is seconds from now, waiting for earlier calls included, until
+        TimeoutError. A call that has begun by then cannot be stopped: it may still have its effect, and the worker is
+        busy until it returns; one that has not never will. Raises WorkerBusy: an earlier call is that late, and nothing
+        was called.
         """
         overdue = self._overdue()
         if overdue is not None:
@@ -155,12 +143,17 @@ class WorkerThread:
             return True
 
 
-def in_time(function: Callable[[], T], timeout: float, name: str) -> T:
-    """What a blocking call returns or raises, for whoever has no event loop; made on a thread that is left behind.
+async def run_once(name: str, function: Callable[[*Ts], T], *args: *Ts, timeout: float) -> T:
+    """As `WorkerThread.run`, on a thread that ends with this call."""
+    worker = WorkerThread(name)
+    try:
+        return await worker.run(function, *args, timeout=timeout)
+    finally:
+        worker.close()
 
-    Raises:
-        TimeoutError: it has not returned within `timeout` seconds.
-    """
+
+def in_time(function: Callable[[], T], timeout: float, name: str) -> T:
+    """What a blocking call returns, or TimeoutError, for whoever has no event loop; its thread is left behind."""
     outcome = _Outcome()
 
     def call() -> None:

@@ -221,10 +221,7 @@ Checks = Annotated[
 
 
 def mistake(place: tuple[int | str, ...], problem: Mapping[str, Any]) -> str:
-    """A mistake in a check as half a sentence: of which check, in which field, and what would be right.
-
-    `place` is the way to it from the map of the checks on, `problem` one of pydantic's errors.
-    """
+    """One of pydantic's errors as half a sentence: of which check, in which field, and what would be right."""
     check, *rest = map(str, place)
     known = _fields(rest[0]) if rest else ()
     fields = rest[1:2]

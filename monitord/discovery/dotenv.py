@@ -39,6 +39,10 @@ class DiscoveredFleet:
     schedules: Mapping[str, str] = field(default_factory=dict)
     pids: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
+    @property
+    def line(self) -> str:
+        return setting("MONITORD_PM2__HOME", self.home)
+
     def expected(self) -> dict[str, str]:
         """What each service is expected to be, as it is written."""
         return {
@@ -49,7 +53,7 @@ class DiscoveredFleet:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredDatabase:
-    """What Postgres holds. `where` is what the address is called; `line` sets it, as far as it may be shown.
+    """What Postgres holds. `line` sets its address, as far as it may be shown.
 
     `epoch_seconds` is None where the labels do not show it; `sealed` is group -> how many of the newest `labels` it
     has. `tables` are to be watched, `others` are written to as well. `stalls` is, by table, how many seconds without a
@@ -97,22 +101,22 @@ class Discovered:
     off: Sequence[str] = ()
 
 
+_Scanned = DiscoveredFleet | DiscoveredDatabase | DiscoveredQueues
+
+
 def dotenv(found: Discovered, headline: str) -> str:
     lines = [_comment(headline)]
     for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues, found.fleet)):
         lines += ["", *section]
     lines += _causes(found.fleet, found.database)
     if found.endpoints:
-        lines += ["", _comment("Ports that services listen on, and that answer."), *_checks(found.endpoints)]
+        known = _names("MONITORD_CHECKS", checks(found.endpoints))
+        lines += ["", _comment("Ports that services listen on, and that answer."), *known]
     if found.off:
         lines += ["", _comment("Not to be watched."), *(f"{name}={_OFF.get(name, '')}" for name in found.off)]
     disks = _names("MONITORD_HOST__DISKS", found.disks)
     lines += ["", _comment("Disks: one path on each file system to watch."), *disks]
     return "\n".join(lines) + "\n"
-
-
-def _checks(endpoints: Sequence[DiscoveredEndpoint]) -> Iterator[str]:
-    yield from _names("MONITORD_CHECKS", checks(endpoints))
 
 
 def setting(name: str, value: str) -> str:
@@ -124,20 +128,25 @@ def setting(name: str, value: str) -> str:
     return f"{name}='{quoted}'" if clean(value) == value else _comment(f"{name} cannot be written on one line.")
 
 
+def _unscanned(name: str, part: _Scanned | None, unset: str) -> Iterator[str]:
+    if part is None or part.failure is None:
+        yield _comment(f"{name}: {unset}.")
+    else:
+        yield _comment(f"{name} could not be scanned ({part.failure.kind}): {part.failure.error}.")
+        yield part.line
+
+
 def _fleet(fleet: DiscoveredFleet | None) -> Iterator[str]:
-    if fleet is None:
-        yield _comment("PM2: there is no home at ~/.pm2; set MONITORD_PM2__HOME (or PM2_HOME) to watch one elsewhere.")
-        return
-    if fleet.failure is not None:
-        yield _unreached("PM2", fleet.failure)
-        yield setting("MONITORD_PM2__HOME", fleet.home)
+    if fleet is None or fleet.failure is not None:
+        unset = "there is no home at ~/.pm2; set MONITORD_PM2__HOME (or PM2_HOME) to watch one elsewhere"
+        yield from _unscanned("PM2", fleet, unset)
         return
     yield _comment("PM2: each service and what it is expected to be: online, stopped, or periodic (either is right).")
     if "periodic" in fleet.services.values():
         yield _comment(
             '"periodic:30m" names how often it is to run, "periodic:0 */2 * * *" when (UTC); else it is learned.'
         )
-    yield setting("MONITORD_PM2__HOME", fleet.home)
+    yield fleet.line
     if fleet.services:
         yield from _names("MONITORD_ORDERS__SERVICES", fleet.expected())
     else:
@@ -145,12 +154,9 @@ def _fleet(fleet: DiscoveredFleet | None) -> Iterator[str]:
 
 
 def _database(database: DiscoveredDatabase | None) -> Iterator[str]:
-    if database is None:
-        yield _comment("Postgres: not scanned; give it as --dsn, MONITORD_POSTGRES__DSN or DATABASE_URL.")
-        return
-    if database.failure is not None:
-        yield _unreached("Postgres", database.failure)
-        yield database.line
+    if database is None or database.failure is not None:
+        unset = "not scanned; give it as --dsn, MONITORD_POSTGRES__DSN or DATABASE_URL"
+        yield from _unscanned("Postgres", database, unset)
         return
     yield _comment("Postgres.")
     yield database.line
@@ -219,12 +225,8 @@ def _epochs(database: DiscoveredDatabase) -> Iterator[str]:
 
 
 def _queues(queues: DiscoveredQueues | None, fleet: DiscoveredFleet | None) -> Iterator[str]:
-    if queues is None:
-        yield _comment("Redis: not scanned; give it as --redis, MONITORD_REDIS__URL or REDIS_URL.")
-        return
-    if queues.failure is not None:
-        yield _unreached("Redis", queues.failure)
-        yield queues.line
+    if queues is None or queues.failure is not None:
+        yield from _unscanned("Redis", queues, "not scanned; give it as --redis, MONITORD_REDIS__URL or REDIS_URL")
         return
     yield _comment("Redis, and the BullMQ queues in it.")
     yield queues.line
@@ -278,10 +280,6 @@ def _json(name: str, value: object) -> str:
     # A backslash of JSON's own stands before a quote or another one; as \u005c and \u0022 none is left to misread.
     text = json.dumps(value).replace("\\\\", "\\u005c").replace('\\"', "\\u0022")
     return f"{name}='{text.translate(_ESCAPED)}'"
-
-
-def _unreached(what: str, failure: Failure) -> str:
-    return _comment(f"{what} could not be scanned ({failure.kind}): {failure.error}.")
 
 
 def _comment(text: str) -> str:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from monitord.threads import WorkerBusy, WorkerThread
+from monitord.connections import place_of
+from monitord.threads import run_once
 
 # So many ports are tried; a service that opens one for each of its clients is no endpoint.
 _AT_MOST: Final = 24
@@ -27,24 +28,19 @@ class DiscoveredEndpoint:
 
     @property
     def place(self) -> str:
-        """The address as it is written."""
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return place_of(self.host, self.port)
 
     def check(self) -> dict[str, str]:
-        if self.is_http:
-            return {"type": "http", "url": f"http://{self.place}/", "service": self.service}
-        return {"type": "tcp", "address": self.place, "service": self.service}
+        http, tcp = {"type": "http", "url": f"http://{self.place}/"}, {"type": "tcp", "address": self.place}
+        return (http if self.is_http else tcp) | {"service": self.service}
 
 
 async def endpoints(pids: Mapping[str, Sequence[int]], timeout: float) -> tuple[DiscoveredEndpoint, ...]:
     """What the processes of these services, and their children, listen on and answer at within `timeout` seconds."""
-    worker = WorkerThread("listening sockets")
     try:
-        places = await worker.run(_listening, pids, timeout=timeout / 2)
-    except (OSError, WorkerBusy):
+        places = await run_once("listening sockets", _listening, pids, timeout=timeout / 2)
+    except OSError:
         return ()
-    finally:
-        worker.close()
     tried = await asyncio.gather(*(_tried(*place, timeout / 2) for place in places[:_AT_MOST]))
     return tuple(one for one in tried if one is not None)
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ from monitord.pm2 import Pm2Error, client
 from monitord.pm2.process_list import ListedProcess
 from monitord.reporting.terminal import clean
 from monitord.storage.lock import holder
-from monitord.threads import WorkerBusy, WorkerThread
+from monitord.threads import run_once
 
 OTHERS_AT_MOST: Final = 8
 LABELS: Final = 24
@@ -59,13 +60,10 @@ async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Discovere
     """The services of the PM2 in `home`, without the daemon that may run on `state_dir` already."""
     if home is None:
         return None
-    worker = WorkerThread("state directory")
     try:
-        own = await worker.run(holder, state_dir, timeout=timeout / 2)
-    except (OSError, WorkerBusy):
+        own = await run_once("state directory", holder, state_dir, timeout=timeout / 2)
+    except OSError:
         own = None
-    finally:
-        worker.close()
     try:
         processes = await client.processes(home, timeout=timeout / 2)
     except Pm2Error as error:
@@ -80,11 +78,10 @@ async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Discovere
             pids.setdefault(process.name, []).append(process.pid)
     offset = time.localtime().tm_gmtoff
     schedules = {
-        process.name: process.cron_restart
-        for process in theirs
-        if process.cron_restart and not process.autorestart and is_in_utc(process.cron_restart, offset)
+        p.name: p.cron_restart
+        for p in theirs
+        if p.cron_restart and not p.autorestart and wanted[p.name] == "periodic" and is_in_utc(p.cron_restart, offset)
     }
-    schedules = {name: written for name, written in schedules.items() if wanted[name] == "periodic"}
     return DiscoveredFleet(str(home), wanted, tuple(troubled), schedules=schedules, pids=pids)
 
 
@@ -100,20 +97,17 @@ def is_in_utc(written: str, offset: int) -> bool:
 def expectations(processes: Sequence[ListedProcess]) -> dict[str, Expected]:
     """What each service is to be expected to be, by what it is now and by how PM2 is configured to keep it."""
     instances: dict[str, list[Process]] = {}
-    for process in processes:
-        instances.setdefault(process.name, []).append(_life(process))
+    for listed in processes:
+        process = Process(
+            state=listed.status,
+            exit_code=listed.exit_code,
+            schedule=None if listed.autorestart else listed.cron_restart,
+            autorestart=listed.autorestart,
+            restart_delay=listed.restart_delay,
+            may_end=listed.may_end,
+        )
+        instances.setdefault(listed.name, []).append(process)
     return {name: expectation(instances[name]) for name in sorted(instances)}
-
-
-def _life(process: ListedProcess) -> Process:
-    return Process(
-        state=process.status,
-        exit_code=process.exit_code,
-        schedule=None if process.autorestart else process.cron_restart,
-        autorestart=process.autorestart,
-        restart_delay=process.restart_delay,
-        may_end=process.may_end,
-    )
 
 
 async def database(
@@ -144,10 +138,8 @@ async def database(
             tables = {row["name"]: row["epochs"] for row in await connection.fetch(TABLES)}
         watched, others = watchable(tables)
         stalls: dict[str, float | None] = await rhythms(session, [*watched, *others], timeout / 2)
-        watched, others = (
-            (*watched, *(name for name in others if name in stalls)),
-            tuple(name for name in others if name not in stalls),
-        )
+        watched = (*watched, *(name for name in others if name in stalls))
+        others = tuple(name for name in others if name not in stalls)
         longer = {name: stall for name, stall in stalls.items() if stall is not None}
         try:
             async with session.read_only(timeout / 2) as connection:
@@ -197,10 +189,7 @@ def epoch_seconds(labels: Sequence[int]) -> int | None:
 async def queues(
     given: str | None, configured: str | None, timeout: float, prefix: str = "bull"
 ) -> DiscoveredQueues | None:
-    """The BullMQ queues in the Redis at `given` (from the command line) or else `configured`, whatever their prefix.
-
-    `prefix` is that of a queue of which none is given.
-    """
+    """The BullMQ queues in the Redis at `given` (from the command line) or else `configured`; `prefix`: the usual."""
     url = given or configured
     if url is None:
         return None
@@ -256,13 +245,9 @@ async def _points(places: Sequence[Path], timeout: float) -> dict[Path, str]:
     """On which mount point each place lies; without those that hang, or are not there."""
     found: dict[Path, str] = {}
     for place in places:
-        worker = WorkerThread(f"mount point of {place}")
-        try:
-            found[place] = await worker.run(_mount_point, place, timeout=timeout / (2 * len(places)))
-        except (OSError, WorkerBusy):
-            continue
-        finally:
-            worker.close()
+        with suppress(OSError):
+            each = timeout / (2 * len(places))
+            found[place] = await run_once(f"mount point of {place}", _mount_point, place, timeout=each)
     return found
 
 

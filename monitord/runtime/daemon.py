@@ -43,7 +43,7 @@ from monitord.runtime.web_service import WebService
 from monitord.storage.inbox import ask
 from monitord.storage.lock import DirectoryLock
 from monitord.storage.store import Store
-from monitord.threads import WorkerBusy, WorkerThread
+from monitord.threads import WorkerBusy, WorkerThread, run_once
 
 if TYPE_CHECKING:
     from monitord.pm2.bus import Bus
@@ -304,9 +304,8 @@ class Daemon:
     # Settings read again
 
     async def _reload(self) -> None:
-        reading = WorkerThread("settings")
         try:
-            settings = await reading.run(self._load, timeout=RELOAD_READ_SECONDS)
+            settings = await run_once("settings", self._load, timeout=RELOAD_READ_SECONDS)
             if settings.state_dir != self._settings.state_dir:
                 raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
             orders = standing_orders(settings)
@@ -319,8 +318,6 @@ class Daemon:
             message = f"The new settings are wrong; the old ones stay: {'; '.join(error.mistakes)}."
             self._log.emit("settings_rejected", "warning", message, mistakes=list(error.mistakes))
             return
-        finally:
-            reading.close()  # it is read seldom, and a thread that waits costs memory
         changed = settings.differences(self._settings)
         old, before = self._probes, self._settings
         if settings.pm2.home != before.pm2.home:

@@ -20,7 +20,7 @@ from monitord.notify.outbox import Outbox
 from monitord.notify.routing import Origin
 from monitord.storage.ack_tokens import key_of
 from monitord.storage.store import Store
-from monitord.threads import WorkerBusy, WorkerThread
+from monitord.threads import run_once
 
 if TYPE_CHECKING:
     from monitord.notify.channels.base import Channel
@@ -49,16 +49,13 @@ class Notifying(Dispatcher):
         """What signs acknowledgements; nothing where no page is there for others, or there is no key to be had."""
         if settings.http.public_url is None:
             return b""
-        worker = WorkerThread("ack key")
         try:
-            return await worker.run(key_of, settings.state_dir, timeout=KEY_SECONDS)
-        except (OSError, ValueError, TimeoutError, WorkerBusy) as error:
+            return await run_once("ack key", key_of, settings.state_dir, timeout=KEY_SECONDS)
+        except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "it took too long"
             message = f"Messages carry no link to acknowledge: the key for it cannot be had ({why})."
             self._log.emit("ack_links_off", "warning", message, error=why)
             return b""
-        finally:
-            worker.close()
 
     def say_unheard(self, settings: Settings) -> None:
         for gap in unheard(settings, datetime.now(UTC)):

@@ -38,10 +38,7 @@ Standing = Literal["valid", "used", "expired", "unknown"]
 
 
 def key_of(directory: Path) -> bytes:
-    """The key of a state directory, made once.
-
-    Raises OSError: it can neither be read nor made; ValueError: what lies there is no key.
-    """
+    """The key of a state directory, made once; OSError where there can be none, ValueError where it is no key."""
     path = directory / KEY_FILE
     with suppress(FileExistsError):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -73,10 +70,7 @@ def _signature(key: bytes, alert_id: str, ends: int) -> str:
 
 @dataclass
 class AckTokens:
-    """The tokens of one state directory: which are genuine, and which were used. May block: it reads and writes files.
-
-    Raises OSError, ValueError: when it is made, there is no key to be had.
-    """
+    """The tokens of one state directory: which are genuine, and which were used. May block, and raises as `key_of`."""
 
     directory: Path
     _key: bytes = field(init=False, repr=False)
@@ -104,10 +98,7 @@ class AckTokens:
         return ("expired" if now >= ends else "valid"), alert_id
 
     def use(self, written: str, now: float) -> None:
-        """Keep that a genuine token was used, on the disk before this returns.
-
-        Raises OSError: it could not be kept; it counts as used until the process ends.
-        """
+        """Keep on the disk that a genuine token was used. On OSError it counts as used until the process ends."""
         _, ends, signature = written.split(".")
         living = {key: until for key, until in self._used.items() if until > now}
         self._used = dict(list(living.items())[-_MOST_USED + 1 :]) | {signature: int(ends, 16)}

@@ -32,10 +32,7 @@ class Copy:
 
 
 def write_copy(directory: Path, parts: Mapping[str, str], file: str, seq: int) -> None:
-    """Put the copy in place. `parts` are the fields of the state as JSON texts.
-
-    Raises OSError: it cannot be written; the copy before stays.
-    """
+    """Put the copy in place. `parts` are the fields of the state as JSON texts. On OSError the copy before stays."""
     wanted = {field.name for field in fields(State)}
     state = ",".join(f"{json.dumps(name)}:{text}" for name, text in parts.items() if name in wanted)
     body = f'{{"file":{json.dumps(file)},"seq":{seq},"state":{{{state}}}}}'.encode()

@@ -49,10 +49,7 @@ def damage(path: Path) -> str | None:
 
 
 def written_state(connection: sqlite3.Connection) -> tuple[int, str] | None:
-    """The state in an open file as JSON, and the number of the cycle that it is of; None where there is none.
-
-    Raises zlib.error, ValueError: it is damaged; sqlite3.Error: as SQLite has it.
-    """
+    """The state in an open file as JSON, and the number of its cycle; None where there is none, or zlib.error."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole_state'").fetchone() is None:
         return None  # a monitord of before made the file
     row = connection.execute("SELECT seq, body FROM whole_state").fetchone()
@@ -69,7 +66,7 @@ def wal_damage(path: Path) -> str | None:
     """What is wrong with the write-ahead log at `path`, or None. To be called while nobody has the file open.
 
     Frames of an earlier round behind the valid ones are no damage, nor is a last frame that was being written when the
-    process was killed. Raises OSError: it cannot be read.
+    process was killed.
     """
     try:
         if path.stat().st_size > _WAL_BYTES_AT_MOST:

@@ -32,11 +32,7 @@ class DirectoryLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock and leave our pid beside it.
-
-        Raises DirectoryInUse: another process holds it; OSError: the directory cannot be opened; monitord can go on
-        without a lock.
-        """
+        """Take the lock and leave our pid beside it, or DirectoryInUse. On OSError monitord can go on without."""
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
         for _ in range(TRIES):
             try:

@@ -51,10 +51,7 @@ def remember_notified(connection: sqlite3.Connection, notified: NotifiedChannels
 
 
 def waiting(connection: sqlite3.Connection) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
-    """All that is still to be delivered, oldest first, and which channels were notified of what.
-
-    Raises ValueError, TypeError, AttributeError: what stands there does not fit.
-    """
+    """All that is still to be delivered, oldest first, and which channels were notified of what."""
     rows = connection.execute("SELECT channel, message_id, due, body FROM outbox ORDER BY seq").fetchall()
     kept = connection.execute("SELECT body FROM state WHERE name = ?", (_NOTIFIED,)).fetchone()
     notified = {} if kept is None else {str(key): tuple(map(str, names)) for key, names in json.loads(kept[0]).items()}

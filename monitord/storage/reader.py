@@ -58,10 +58,7 @@ class Snapshot:
     why: str = ""
 
     def report(self) -> Mapping[str, object] | None:
-        """The last status document, JSON-ready, as `check_completed` gives it: made here, where somebody asks for it.
-
-        Raises ValueError, TypeError, KeyError, AttributeError: what is kept is of another shape.
-        """
+        """The last status document, JSON-ready, as `check_completed` gives it; DAMAGE where it is of another shape."""
         if isinstance(self.kept, CheckRun):
             check = self.kept
         elif self.kept is None or "orders" not in self.kept:
@@ -144,8 +141,7 @@ def read_incidents(directory: Path, since: datetime, living: Collection[Alert] |
 def saved_state(connection: sqlite3.Connection, *, with_hour: bool = False) -> Snapshot:
     """The snapshot in an open file: the state as it was last written whole, and every cycle since judged again.
 
-    The hour that runs is that of the last cycle where it is asked for, else that of the state as it was written. Raises
-    UnusableSnapshot: what stands there does not fit; sqlite3.Error: as SQLite has it.
+    The hour that runs is that of the last cycle where it is asked for, else that of the state as it was written.
     """
     try:
         parts, through = _written(connection)

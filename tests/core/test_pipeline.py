@@ -252,12 +252,12 @@ def test_the_participant_of_a_case_is_a_secret_and_its_root_is_not(tmp_path: Pat
     orders = standing_orders(settings)
     assert USER not in json.dumps(encode(orders))
     assert ROOT in json.dumps(encode(orders))
-    (case,) = cases(settings.pipeline.values().test_cases)  # type: ignore[attr-defined]
+    (case,) = cases(settings.pipeline.given.test_cases)  # type: ignore[attr-defined]
     assert (case.user_hash, case.participants) == (USER, 628)
     (tmp_path / "monitord.toml").write_text(
         f"[[pipeline.test_cases]]\nchannel = 'marlon'\nepoch = 1762308000\nuser_hash = '{USER}'\nroot = '{ROOT}'\n"
     )
-    assert len(cases(load(DSN, tmp_path).pipeline.values().test_cases)) == 1  # type: ignore[attr-defined]
+    assert len(cases(load(DSN, tmp_path).pipeline.given.test_cases)) == 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

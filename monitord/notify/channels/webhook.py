@@ -96,10 +96,7 @@ def _data(message: Message, now: datetime) -> dict[str, object]:
 
 
 def signing_key(secret: str) -> bytes:
-    """The key of a secret: what `whsec_` stands before is base64, and everything else is its own bytes.
-
-    Raises ValueError: it begins with `whsec_` and the rest is not base64. Its text is not in the message.
-    """
+    """The key of a secret: what `whsec_` stands before is base64 (else ValueError), all else is its own bytes."""
     encoded = secret.removeprefix("whsec_")
     if encoded == secret:
         return secret.encode()
