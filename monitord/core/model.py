@@ -147,10 +147,15 @@ class Reading(_ByName):
             found = self._of(name)
         if not found:
             return None
-        wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
+        if labels:
+            wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
+            for s in found:
+                if s.labels == wanted:
+                    return s.value if isinstance(s.value, (int, float)) else None
+            return None
         for s in found:
-            if s.labels == wanted:
-                return s.value if isinstance(s.value, int | float) else None
+            if not s.labels:
+                return s.value if isinstance(s.value, (int, float)) else None
         return None
 
 

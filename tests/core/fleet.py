@@ -509,7 +509,6 @@ class Group:
     # Labels off the grid, and how many seals carry each.
     odd: dict[int, int] = field(default_factory=dict)
     _advanced: float = -math.inf
-    _heard: tuple[Callable[[int], Collection[str]], int, int, Mapping[str, int]] | None = None
 
     def advance(self, now: float) -> None:
         """Seal what is due, and whatever was left over from before."""
@@ -565,22 +564,22 @@ class Group:
         for channel in unsealed[:5]:
             yield sample("unsealed_channel", 1, channel=channel, **labels)
         if self.cemented:
-            known, silent = self._known_and_silent(self.takes_part, newest)
+            known, silent = _known_and_silent(self.takes_part, newest, self.length)
             yield sample("channels_known", known, group=self.name)
             for channel in sorted(silent)[:10]:
                 yield sample("channel_silent", silent[channel], group=self.name, channel=channel)
 
-    def _known_and_silent(
-        self, takes_part: Callable[[int], Collection[str]], newest: int
-    ) -> tuple[int, Mapping[str, int]]:
-        """How many channels are known as of a label, and which are silent; for an epoch that is the same."""
-        if self._heard is None or self._heard[0] is not takes_part or self._heard[1] != newest:
-            lives: dict[str, set[int]] = {}
-            for label in range(newest - 71 * self.length, newest + self.length, self.length):
-                for channel in takes_part(label):
-                    lives.setdefault(channel, set()).add(label)
-            self._heard = takes_part, newest, len(lives), silences(lives, newest)
-        return self._heard[2], self._heard[3]
+
+@functools.lru_cache(maxsize=512)  # for an epoch it is the same, and so it is in each night of the same hours
+def _known_and_silent(
+    takes_part: Callable[[int], Collection[str]], newest: int, length: int
+) -> tuple[int, Mapping[str, int]]:
+    """How many channels are known as of a label, and which are silent."""
+    lives: dict[str, set[int]] = {}
+    for label in range(newest - 71 * length, newest + length, length):
+        for channel in takes_part(label):
+            lives.setdefault(channel, set()).add(label)
+    return len(lives), silences(lives, newest)
 
 
 @functools.lru_cache(maxsize=1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,16 +12,17 @@ from .fleet import Group
 from .nights import Night
 
 HOUR = 3600
-MILO = [f"milo{n:02}" for n in range(12)]
-CLS = [f"cls{n:03}" for n in range(400)]
+MILO = tuple(f"milo{n:02}" for n in range(12))
+CLS = tuple(f"cls{n:03}" for n in range(400))
 # How often the past is looked at: a night of it is lived through in a moment.
 SELDOM = 4 * HOUR
 
 
-def some(channels: Sequence[str], least: int, most: int) -> Callable[[int], frozenset[str]]:
+@functools.lru_cache(maxsize=256)
+def some(channels: tuple[str, ...], least: int, most: int) -> Callable[[int], frozenset[str]]:
     """So many channels take part in a label, drawn anew for each but always the same for the same label."""
 
-    @functools.cache
+    @functools.lru_cache(maxsize=1024)
     def takes_part(label: int) -> frozenset[str]:
         chance = random.Random(f"{channels[0]} {label}")  # noqa: S311 - a simulation
         return frozenset(chance.sample(channels, chance.randint(least, most)))
@@ -56,8 +57,8 @@ def has_habits(night: Night) -> None:
     """From here on seals vary; every channel of a cemented group takes part in every label, and some of the others'."""
     varied(night)
     for name, group in night.groups.items():
-        of_its_own = [f"{name.lower()}{n:03}" for n in range(400)]
-        cemented = MILO if name == "MILO" else [f"{name.lower()}{n:02}" for n in range(12)]
+        of_its_own = tuple(f"{name.lower()}{n:03}" for n in range(400))
+        cemented = MILO if name == "MILO" else tuple(f"{name.lower()}{n:02}" for n in range(12))
         group.takes_part = some(cemented, 12, 12) if group.cemented else some(of_its_own, 50, 160)
 
 

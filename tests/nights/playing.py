@@ -152,8 +152,9 @@ def comes_back(state: State) -> None:
     """A snapshot of the state gives it back as it was, in the same order; that a number was whole is not kept."""
     written = json.dumps(encode(state))
     back = decode(State, json.loads(written))
+    again = json.dumps(encode(back))
     # Not compared by pytest: it would explain at length how two whole states differ.
-    same = back == state and _as_floats(json.dumps(encode(back))) == _as_floats(written)
+    same = back == state and (again == written or _as_floats(again) == _as_floats(written))
     assert same, "a snapshot does not give this state back"
 
 

@@ -10,10 +10,10 @@ from monitord.core.subjects import apps, busy, queues, redis_memory, sessions
 
 
 def test_thirty_healthy_days_say_nothing() -> None:
-    # `make bench` lives through it at full cadence; a check every half hour sees the same month.
-    month = healthy(30, every=1800)
+    # `make bench` lives through it at full cadence; a check every hour sees the same month.
+    month = healthy(30, every=3600)
     assert month.said == ()
-    assert month.looks >= 1440
+    assert month.looks >= 720
     # It was no still life: all of this happened, and readings that failed were suspected.
     assert month.lived["bulk deletes"] == 30
     assert month.lived["runs of the Scout"] == 120
@@ -28,16 +28,16 @@ def test_thirty_healthy_days_say_nothing() -> None:
     assert month.suspected > 0
 
 
-@pytest.mark.parametrize("seed", [7, 52006])
-def test_another_healthy_month_says_nothing(seed: int) -> None:
-    """In each of these a channel is silent for longer than ever before, by chance."""
-    assert healthy(30, every=3600, seed=seed).said == ()
+@pytest.mark.parametrize(("seed", "days"), [(7, 21), (52006, 30)])
+def test_another_healthy_month_says_nothing(seed: int, days: int) -> None:
+    """In each of these a channel is silent for longer than ever before, by chance: on the last of so many days."""
+    assert healthy(days, every=3600, seed=seed).said == ()
 
 
-def test_a_quarter_of_a_healthy_day_looked_at_every_thirty_seconds_says_nothing() -> None:
-    day = healthy(0.25, seed=20251105)
+def test_three_hours_of_a_healthy_day_looked_at_every_thirty_seconds_say_nothing() -> None:
+    day = healthy(0.125, seed=20251105)
     assert day.said == ()
-    assert day.looks >= 720
+    assert day.looks >= 360
 
 
 def test_a_month_is_the_same_from_the_same_seed_and_another_from_another() -> None:

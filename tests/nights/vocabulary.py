@@ -293,7 +293,7 @@ def _lonely(group: Group, every: int) -> None:
 
 def _come_and_go(night: Night, count: int, group: Group) -> None:
     """Of all that take part now, another few do in each label, before and after."""
-    channels = sorted(took(group, _label(group, night.clock.now)))
+    channels = tuple(sorted(took(group, _label(group, night.clock.now))))
     group.takes_part = some(channels, count, count)
 
 

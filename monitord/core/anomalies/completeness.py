@@ -40,7 +40,11 @@ class Completeness:
 
     @property
     def newest(self) -> int | None:
-        return max((label for label, took in self.participating.items() if took), default=None)
+        series = self.participating
+        for back, took in enumerate(reversed(series.numbers), 1):
+            if took:
+                return series.first + (len(series.numbers) - back) * series.length
+        return None
 
 
 def habit(seen: Completeness) -> LabelHabit:
@@ -50,9 +54,9 @@ def habit(seen: Completeness) -> LabelHabit:
     if newest is None:
         return before
     pairs, judged = before.pairs, before.judged
-    for label, first in seen.at_first.items():
-        if not judged < label < newest:
-            continue
+    for label, first in seen.at_first.after(judged):
+        if label >= newest:
+            break
         judged = label
         took = seen.participating.get(label)
         if took and first < took:  # of a label of which nothing was sealed nothing is learned: that is lateness

@@ -83,9 +83,9 @@ def habit(before: LabelHabit, delays: LabelSeries) -> LabelHabit:
     if newest is None or before.judged >= newest - length:
         return before
     pairs, judged = before.pairs, before.judged
-    for label, delay in delays.items():
-        if not judged < label < newest:
-            continue
+    for label, delay in delays.after(judged):
+        if label >= newest:
+            break
         judged = label
         if pairs and label - pairs[-1][0] > NEW_HABIT * length:
             pairs = tuple(pair for pair in delays.items() if pairs[-1][0] < pair[0] < label)

@@ -30,16 +30,34 @@ class LabelSeries:
             if number is not None:
                 yield self.first + place * self.length, number
 
+    def after(self, label: int) -> Iterator[tuple[int, int]]:
+        """(label, number) of every label after this one that has a number."""
+        begin = max(0, (label - self.first) // self.length + 1) if self.numbers else 0
+        for place, number in enumerate(self.numbers[begin:], begin):
+            if number is not None:
+                yield self.first + place * self.length, number
+
     def merged(self, found: Mapping[int, int], length: int, keep: int) -> LabelSeries:
         """The series with these numbers in it, the newest `keep` labels. One of another epoch length is let go of."""
         mine = self if self.length == length else LabelSeries(length)
         fresh = {label: number for label, number in found.items() if mine.get(label) != number and label % length == 0}
         if not fresh:
             return mine
-        known = dict(mine.items()) | fresh
-        newest = max(known)
-        oldest = min(label for label in known if label > newest - keep * length)
-        return LabelSeries(length, oldest, tuple(known.get(label) for label in range(oldest, newest + length, length)))
+        newest = mine.newest
+        if newest is None or min(fresh) < mine.first or max(fresh) - newest > keep * length:
+            known = dict(mine.items()) | fresh
+            newest = max(known)
+            oldest = min(label for label in known if label > newest - keep * length)
+            labels = range(oldest, newest + length, length)
+            return LabelSeries(length, oldest, tuple(known.get(label) for label in labels))
+        numbers = list(mine.numbers)  # nearly always: the newest labels, and those behind them
+        numbers += [None] * ((max(fresh) - newest) // length)
+        for label, number in fresh.items():
+            numbers[(label - mine.first) // length] = number
+        gone = max(0, len(numbers) - keep)
+        while numbers[gone] is None:
+            gone += 1
+        return LabelSeries(length, mine.first + gone * length, tuple(numbers[gone:]))
 
     def until(self, last: float) -> LabelSeries:
         if self.newest is None or self.newest <= last:
