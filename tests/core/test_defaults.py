@@ -14,15 +14,15 @@ from monitord.core.orders import SEALS, StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.subjects.epochs_report import SEALING_REPORT
 
-from .nights import Night
+from .nights import EVERY, LONG, Night
 
 UNNAMED = frozenset({"tables", "groups", "cemented", "user_facing", "fed_by", "sealed_by"})
 SHOP = StandingOrders(services={"shop-api": "online"}, tables=("orders",), unnamed=UNNAMED - {"tables"})
 
 
-def shop(orders: StandingOrders = SHOP) -> Night:
+def shop(orders: StandingOrders = SHOP, every: float = EVERY) -> Night:
     """A fleet whose database has no seals."""
-    night = Night(orders, services=("shop-api",))
+    night = Night(orders, services=("shop-api",), every=every)
     night.epochs.fails("missing", "there is no such table")
     return night
 
@@ -104,7 +104,7 @@ def test_a_snapshot_from_before_this_was_kept_remembers_what_it_measured() -> No
 
 
 def test_the_verdict_over_a_fleet_without_the_defaults_has_no_word_of_them() -> None:
-    night = shop()
+    night = shop(every=80.0)
     begin = night.clock.now
     night.passes(hours=2)
     report = build_report(recorded_of(night), SHOP, begin, night.clock.now)
@@ -114,7 +114,7 @@ def test_the_verdict_over_a_fleet_without_the_defaults_has_no_word_of_them() -> 
 
 
 def test_seals_that_appear_in_the_night_were_not_blind_before() -> None:
-    night = shop(replace(SHOP, services={}))
+    night = shop(replace(SHOP, services={}, late_after=LONG.late_after), every=240.0)
     begin = night.clock.now
     night.passes(hours=3)
     night.epochs.recovers()

@@ -19,7 +19,7 @@ def test_a_strip_tells_each_label_apart() -> None:
         made.groups["MILO"].skips = {current}
         made.groups["MILO"].delays = {current + 3600: 1574.0, current + 7200: 700.0}
 
-    made = Night(start=datetime(2025, 11, 5, 1, 10, tzinfo=UTC))
+    made = Night(every=80, start=datetime(2025, 11, 5, 1, 10, tzinfo=UTC))
     begun(made)
     made.passes(hours=4)
     milo, cls = shown(made, "MILO"), shown(made, "CLS")

@@ -7,7 +7,7 @@ import pytest
 from monitord.core.alerting.silences import unhushed
 from monitord.core.identity import Identity, differences, made_anew, vanished
 
-from .nights import Night, fold, restored
+from .nights import LONG, Night, fold, restored
 
 KNOWN = Identity(
     "fleet", 16_384, "7301", {"user_signals": 16_400, "sealed_epochs": 16_410}, {"MILO": 7200, "CLS": 7200}
@@ -57,8 +57,9 @@ def test_a_history_has_vanished_when_no_group_has_its_newest_seal(
 
 
 def test_a_copy_of_yesterday_with_the_same_identifiers_lacks_the_newest_seals() -> None:
-    night = Night()
+    night = Night(LONG, every=240)
     night.passes(hours=3)
+    night.every = 30.0
     for group in night.groups.values():
         for label in sorted(group.sealed)[-2:]:
             group.skips.add(label)
@@ -69,6 +70,7 @@ def test_a_copy_of_yesterday_with_the_same_identifiers_lacks_the_newest_seals() 
     night.asks("forget", "postgres")
     night.passes(minutes=1)
     night.resolved_once("database_changed", "postgres", reason="forgotten")
+    night.every = 240.0
     night.passes(hours=2)
     assert len(night.of("firing", "database_changed", "postgres")) == 1
 
@@ -93,7 +95,7 @@ def test_it_ends_when_the_pool_leads_back() -> None:
 
 
 def test_a_snapshot_without_an_identity_takes_the_one_it_finds() -> None:
-    night = Night()
+    night = Night(LONG, every=120)
     night.passes(minutes=10)
     night.state = replace(
         restored(night.state), history=replace(night.state.history, identity=None, present=None, vanished=())
@@ -106,7 +108,7 @@ def test_a_snapshot_without_an_identity_takes_the_one_it_finds() -> None:
 
 
 def test_counters_of_another_server_raise_no_alarm_of_growth() -> None:
-    night = Night()
+    night = Night(LONG, every=120)
     night.table.countable = False  # nothing but the counters tells
     night.passes(hours=1)
     night.system = "7302"

@@ -121,6 +121,7 @@ def test_what_is_over_is_remembered_by_how_bad_it_was() -> None:
     night["gateway"].crashes(9)
     night.passes(minutes=30)
     night["gateway"].crashes(6)
+    night.every = 80.0
     night.passes(hours=2)
     (incident,) = of(night)
     assert incident.ended_at is not None

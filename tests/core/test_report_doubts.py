@@ -193,6 +193,7 @@ def test_a_reboot_is_not_on_purpose_for_all_that_anybody_knows() -> None:
     for process in night.services:
         if process.state == "online":
             process.starts()
+    night.every = 120.0
     night.passes(hours=1)
     report = morning(night, 3)
     assert service(report, "gateway").restarts == {"reboot": 1}
@@ -202,14 +203,14 @@ def test_a_reboot_is_not_on_purpose_for_all_that_anybody_knows() -> None:
 
 
 def test_a_service_that_is_away_for_half_of_the_night_in_pieces_is_not_online() -> None:
-    night = quiet(1, confirmations=10)
-    for _ in range(30):
+    night = quiet(0.5, confirmations=10)
+    for _ in range(15):
         night["gateway"].stops()
         night.passes(seconds=40)
         night["gateway"].starts()
         night.passes(seconds=61)
     assert not night.said()
-    found = criterion(morning(night, 1), "services_online")
+    found = criterion(morning(night, 0.5), "services_online")
     assert found.met is False
     assert any("gateway" in detail for detail in found.details)
 
@@ -229,6 +230,7 @@ def test_an_absence_that_ends_with_a_failing_pm2_vouches_for_nothing() -> None:
     night.pm2.fails()
     night.passes(minutes=2)
     night.pm2.recovers()
+    night.every = 120.0
     night.passes(hours=1)
     stretches = service(morning(night, 4), "gateway").stretches
     assert sum(one.end - one.start for one in stretches if one.state == "unknown") >= 3600

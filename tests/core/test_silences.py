@@ -66,6 +66,7 @@ def test_what_is_over_while_it_is_silenced_was_never_told() -> None:
     night["gateway"].stops()
     night.passes(minutes=5)
     night["gateway"].starts()
+    night.every = 80.0
     night.passes(hours=2)
     assert paged(night) == []
     ended = night.resolved_once("service_down", "gateway")
@@ -306,7 +307,7 @@ def test_a_window_comes_again_the_next_night() -> None:
 
 
 def test_two_hours_of_quiet_stay_two_hours_when_the_clock_is_set_back() -> None:
-    night = Night()
+    night = Night(every=80)
     night.tells_no_clock()
     silenced(night, "gateway", hours=2)
     night.passes(minutes=30)
@@ -462,6 +463,7 @@ def test_a_silenced_incident_weighs_in_the_verdict_and_is_said_to_have_been_sile
 
 def test_a_backtest_is_of_the_watch_and_not_of_its_silences() -> None:
     night = mended_under_a_silence()
+    night.every = 240.0
     night.passes(hours=4)
     night["gateway"].starts()
     night.passes(minutes=10)

@@ -68,6 +68,7 @@ def test_what_is_acknowledged_or_over_in_time_does_not_escalate() -> None:
     night["tree-builder"].stops()
     night.passes(minutes=5)
     night["tree-builder"].starts()
+    night.every = 80.0
     night.passes(hours=2)
     plans.hears(night)
     assert plans.kinds(pager) == []
@@ -108,6 +109,7 @@ def test_a_channel_with_hours_is_told_when_they_begin_and_of_the_end_at_any_time
     night.until(4, 35)
     plans.hears(night)
     assert plans.kinds(office) == ["firing service_down"]
+    night.every = 80.0
     night.until(9, 0)
     plans.hears(night)
     assert plans.kinds(office) == ["firing service_down"]

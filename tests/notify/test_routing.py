@@ -15,7 +15,7 @@ from monitord.notify.channels.base import DeliveryPolicy
 from monitord.notify.message import Links, Message
 from monitord.notify.routing import Origin, PlannedMessage, edge_message, plan, still_firing
 from monitord.reporting.nagios import nagios
-from tests.core.nights import BASELINE, ORDERS, Night
+from tests.core.nights import BASELINE, LONG, ORDERS, Night
 
 BOX = Origin("box-1", "shop")
 ASLEEP = Origin("box-1", "", quiet_hours("03:00-07:00"))
@@ -160,7 +160,7 @@ def test_a_way_out_that_fails_is_told_of_through_the_others_alone() -> None:
 
 
 def test_what_fires_on_is_said_again_and_where_reminders_are_the_receivers_own_it_is_not() -> None:
-    night, plans = Night(replace(ORDERS, remind_every=timedelta(hours=1))), RoutingPlans(WEBHOOK, LEVEL)
+    night, plans = Night(replace(LONG, remind_every=timedelta(hours=1)), every=120), RoutingPlans(WEBHOOK, LEVEL)
     night["gateway"].stops()
     night.passes(hours=2, minutes=30)
     plans.hears(night)
@@ -170,7 +170,7 @@ def test_what_fires_on_is_said_again_and_where_reminders_are_the_receivers_own_i
 
 
 def test_what_is_acknowledged_is_not_said_again() -> None:
-    night, plans = Night(replace(ORDERS, remind_every=timedelta(hours=1))), RoutingPlans(WEBHOOK)
+    night, plans = Night(replace(LONG, remind_every=timedelta(hours=1)), every=120), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
     (place, alert), *_ = night.state.alerts.items()
@@ -181,7 +181,7 @@ def test_what_is_acknowledged_is_not_said_again() -> None:
 
 
 def test_a_clock_set_back_neither_floods_nor_silences_reminders() -> None:
-    night, plans = Night(replace(ORDERS, remind_every=timedelta(hours=1))), RoutingPlans(WEBHOOK)
+    night, plans = Night(replace(LONG, remind_every=timedelta(hours=1)), every=120), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     night.clock_error -= 86400
@@ -404,7 +404,7 @@ LINKED = Origin("box-1", links=Links("https://m.example.com", b"k" * 32))
 
 
 def test_a_message_carries_the_page_of_its_alert_and_while_it_fires_where_to_acknowledge_it() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK, sender=LINKED)
+    night, plans = Night(LONG, every=240), RoutingPlans(WEBHOOK, sender=LINKED)
     night["gateway"].stops()
     night.passes(hours=5)
     night["gateway"].starts()
