@@ -35,23 +35,23 @@ def began() -> datetime:
 
 def healthy() -> Night:
     """Two hours that end now, and nothing happens."""
-    night = Night(start=began())
+    night = Night(start=began(), every=60)
     night.passes(seconds=HOURS.total_seconds())
     return night
 
 
 def eventful() -> Night:
     """Two hours that end now: a listener is stopped at minute 30, no rows come; both are mended at minute 60."""
-    night = Night(start=began())
+    night = Night(start=began(), every=60)
     night.passes(minutes=30)
     night["stream-listener"].stops()
     night.table.per_second = 0
     night.passes(minutes=30)
     night["stream-listener"].starts()
     night.table.per_second = 12
-    night.passes(minutes=59)
+    night.passes(minutes=58)
     night["gateway"].stops()
-    night.passes(minutes=1)
+    night.passes(minutes=2)
     return night
 
 

@@ -19,7 +19,7 @@ START = datetime(2025, 11, 5, 0, 30, tzinfo=UTC)
 
 @dataclass
 class Jobs:
-    """One job, and a monitord that reads its reports once a minute."""
+    """One job, and a monitord that reads its reports again and again."""
 
     order: CheckOrder
     now: float = START.timestamp()
@@ -34,9 +34,7 @@ class Jobs:
 
     @property
     def orders(self) -> StandingOrders:
-        return StandingOrders(
-            probes=frozenset({PROBE}), checks={"backup": self.order}, late_after=timedelta(seconds=90)
-        )
+        return StandingOrders(probes=frozenset({PROBE}), checks={"backup": self.order}, late_after=timedelta(minutes=6))
 
     def starts(self) -> None:
         self.started = self.now
@@ -69,10 +67,11 @@ class Jobs:
         self.said += [(self.now, transition) for transition in self.last.transitions]
 
     def passes(self, hours: float) -> Jobs:
+        """A look a minute in the last hour of it, and one in five minutes before."""
         until = self.now + hours * HOUR
         while self.now < until:
             self.looks()
-            self.now += 60.0
+            self.now += 60.0 if until - self.now <= HOUR else 300.0
         self.state = decode(State, encode(self.state))
         return self
 

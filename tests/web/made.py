@@ -29,7 +29,7 @@ HOST = "127.0.0.1:8844"
 
 
 def night(
-    hours: float = 3.0, *, begun: Callable[[Night], None] = lambda _: None, every: float = 60.0, **more: Any
+    hours: float = 3.0, *, begun: Callable[[Night], None] = lambda _: None, every: float = 120.0, **more: Any
 ) -> Night:
     """A night of the baseline's fleet that ends now; `begun` is what happens in it besides."""
     start = datetime.now(UTC) - timedelta(hours=hours)
