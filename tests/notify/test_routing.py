@@ -15,7 +15,7 @@ from monitord.notify.channels.base import DeliveryPolicy
 from monitord.notify.message import Links, Message
 from monitord.notify.routing import Origin, PlannedMessage, edge_message, plan, still_firing
 from monitord.reporting.nagios import nagios
-from tests.core.nights import BASELINE, LONG, ORDERS, Night
+from tests.core.nights import BASELINE, LONG, Night
 
 BOX = Origin("box-1", "shop")
 ASLEEP = Origin("box-1", "", quiet_hours("03:00-07:00"))
