@@ -49,8 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = parsed.run(parsed)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `monitord check | head`
-        _write_nowhere()
+    except BrokenPipeError:  # `monitord check | head`: what is still to be written must not fail once more at the end
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return code
 
@@ -90,12 +91,6 @@ def _take_env_file(parser: argparse.ArgumentParser) -> None:
             _take_env_file(each)
     if not inner:
         parser.add_argument("--env-file", metavar="FILE", help=f"the settings, in place of ./.env (or {ENV_FILE})")
-
-
-def _write_nowhere() -> None:
-    """What is still to be written for a reader that has gone must not fail once more when the interpreter ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop_quietly() -> None:

@@ -50,7 +50,10 @@ def classify(error: BaseException, phrases: Phrases = PHRASES) -> tuple[Kind, st
         return "tls", "does not speak TLS: it answers the handshake in plain text"
     for error_type, (kind, phrase) in phrases.items():
         if isinstance(error, error_type):
-            return kind, phrase.replace("{detail}", _detail(error)).replace("{reason}", _reason(error))
+            reason = error.reason if isinstance(error, ssl.SSLError) else None
+            detail = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else reason
+            said = phrase.replace("{detail}", detail or "the handshake failed")
+            return kind, said.replace("{reason}", (reason or "unknown").lower().replace("_", " "))
     return None
 
 
@@ -70,14 +73,3 @@ def causes(error: BaseException | None, depth: int = 16) -> Iterator[BaseExcepti
         for inner in error.exceptions:
             yield from causes(inner, depth - 1)
     yield from causes(error.__cause__ or error.__context__, depth - 1)
-
-
-def _reason(error: BaseException) -> str:
-    found = error.reason if isinstance(error, ssl.SSLError) else None
-    return (found or "unknown").lower().replace("_", " ")
-
-
-def _detail(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return (isinstance(error, ssl.SSLError) and error.reason) or "the handshake failed"

@@ -25,7 +25,8 @@ class _DeferredModule(ModuleType):
             if type(self) is _DeferredModule:
                 self.__class__ = ModuleType  # type: ignore[assignment]
                 try:
-                    _execute(self)
+                    if (spec := self.__spec__) is not None and spec.loader is not None:
+                        spec.loader.exec_module(self)
                 except BaseException:
                     self.__class__ = _DeferredModule
                     raise
@@ -93,9 +94,3 @@ def _defer(name: str) -> None:
     sys.modules[name] = package
     if parent:
         setattr(sys.modules[parent], last, package)
-
-
-def _execute(package: ModuleType) -> None:
-    spec = package.__spec__
-    if spec is not None and spec.loader is not None:
-        spec.loader.exec_module(package)

@@ -44,10 +44,7 @@ def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Pat
 
 
 def triable() -> tuple[str, ...]:
-    """Every variable that may be tried, in the order of the schema.
-
-    What decides how things are measured cannot be tried on what was measured already.
-    """
+    """Every variable that may be tried, in the order of the schema: not those that decide how things are measured."""
     kind = settings_class()
     found = {variable_of(name) for name in judged(kind)}
     for name in kind.model_fields:

@@ -43,7 +43,7 @@ class Hours:
 
 @cache
 def quiet_hours(written: str) -> Hours:
-    """The hours that were written. Raises ValueError: it is none; half a sentence."""
+    """The hours that were written, or ValueError with half a sentence."""
     match = _WRITTEN.fullmatch(written.strip())
     try:
         if match is None:
@@ -99,10 +99,7 @@ class Route:
 
 
 def unheard(routes: Collection[Route], rules: Mapping[str, Collection[Severity]], day: datetime) -> Iterator[str]:
-    """Of which alerts nobody is notified by these routes, all channels' together; a sentence for each reason.
-
-    `rules` are the severities that each rule may have, `day` the day whose hours are looked through.
-    """
+    """Of which alerts nobody is notified by all channels' routes on `day`, a sentence for each reason."""
     never, other, away = list[str](), dict[str, list[str]](), list[str]()
     for rule, severities in rules.items():
         for severity in severities:

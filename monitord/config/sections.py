@@ -1,15 +1,22 @@
-"""Sections of the settings as they are held: plain values. How they are read is in `schema.py`, with pydantic."""
+"""Sections of the settings as they are held: plain values. How they are read is in `schema.py`, with pydantic.
+
+And how a person's shell gets to a server that one names: a command that holds no password.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from shlex import quote
+from typing import Any, ClassVar, Final
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from monitord.core.codec import encode
 from monitord.core.subjects.base import SettingText
 from monitord.masking import Secret
+
+_NOT_SHOWN: Final = ("password", "sslpassword", "passfile")
 
 
 def option(
@@ -102,3 +109,36 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_hidden(each) for each in value)
     return Secret(value) if isinstance(value, str) else value
+
+
+def psql(dsn: str) -> str:
+    """A command with a connection URI: psql asks for the password, or finds it in ~/.pgpass."""
+    scheme, _, rest = dsn.partition("://")
+    rest, _, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    userinfo, _, hosts = authority.rpartition("@")
+    who = f"{user}@" if (user := userinfo.partition(":")[0]) else ""
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in _NOT_SHOWN]
+    address = f"{scheme}://{who}{hosts}{slash}{path}{f'?{urlencode(kept)}' if kept else ''}"
+    return f"psql {quote(address)}"
+
+
+def redis_cli(url: str) -> str:
+    """A command with an address: redis-cli asks for the password where there is one."""
+    return " ".join(("redis-cli", *_arguments(url)))
+
+
+def _arguments(url: str) -> Iterator[str]:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        yield f"-s {quote(unquote(parts.path))}"
+        number = dict(parse_qsl(parts.query)).get("db")
+        if number:
+            yield f"-n {quote(number)}"
+    else:
+        hosts = parts.netloc.rpartition("@")[2]
+        yield f"-u {quote(f'{parts.scheme}://{hosts}{parts.path}')}"
+    if parts.password is not None:
+        if parts.username:
+            yield f"--user {quote(unquote(parts.username))}"
+        yield "--askpass"

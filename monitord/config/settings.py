@@ -14,8 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
-from monitord.config.places import psql, redis_cli
-from monitord.config.sections import DeclaredSection, SettingsSection, names_of, option
+from monitord.config.sections import DeclaredSection, SettingsSection, names_of, option, psql, redis_cli
 from monitord.core import units
 from monitord.core.model import Severity
 from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, TableOrders

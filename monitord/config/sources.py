@@ -108,10 +108,7 @@ def _dotenv(path: Path, called: str, found: GatheredValues) -> dict[str, str]:
 
 
 def _toml(path: Path, known: Collection[str], found: GatheredValues) -> dict[str, object]:
-    """The settings of a monitord.toml by variable name: tables are the nesting, keys are in lower case.
-
-    A table that is a setting of its own, as `checks` is, is that setting's map.
-    """
+    """The settings of a monitord.toml by variable name; a table that is a setting itself, as `checks`, is its map."""
     try:
         content = tomllib.loads(_read(path, found))
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -1,7 +1,4 @@
-"""Listens to PM2's bus: what it says is logged at once, kept for the next cycle, and a sign to check the fleet.
-
-Without a PM2, or without its bus, reading its list has to do.
-"""
+"""Listens to PM2's bus: what it says is logged at once, kept for the next cycle, and a sign to check the fleet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The report: what was recorded of the window, folded, with the recap that only the database can give.
-
-For the command and the daemon alike. The record is read on a thread, whoever asks goes on meanwhile.
-"""
+"""The report: what was recorded of the window, folded, with the recap that only the database can give."""
 
 from __future__ import annotations
 

@@ -133,7 +133,9 @@ class Scheduler:
                 self._check_from = now + ON_DEMAND_EVERY_SECONDS
                 await self._full_check()
             elif self._asked.due_at is not None:
-                await self._due_cycle(self._asked.due_at)
+                late = self._take_turn(self._asked.due_at)
+                asked = self._asked
+                await self._cycle(CycleRequest(exact=asked.exact, awaited=asked.awaited, late_seconds=late))
             else:
                 await self._recheck()
 
@@ -161,10 +163,6 @@ class Scheduler:
         for answer in answers:
             # From the loop: what goes wrong in it is no end of the conducting.
             asyncio.get_running_loop().call_soon(answer, decision)
-
-    async def _due_cycle(self, due_at: float) -> None:
-        late = self._take_turn(due_at)
-        await self._cycle(CycleRequest(exact=self._asked.exact, awaited=self._asked.awaited, late_seconds=late))
 
     def _take_turn(self, due_at: float) -> float:
         """Count the due cycle as begun; returns how late it is, in seconds."""

@@ -59,13 +59,9 @@ def key_of(directory: Path) -> bytes:
 
 def token(key: bytes, alert_id: str, ends: int) -> str:
     """The token that acknowledges this alert until `ends` (Unix seconds)."""
-    return f"{alert_id}.{ends:x}.{_signature(key, alert_id, ends)}"
-
-
-def _signature(key: bytes, alert_id: str, ends: int) -> str:
     said = b"|".join((_PURPOSE, alert_id.encode(), str(ends).encode()))
     signed = hmac.digest(key, said, hashlib.sha256)[:_SIGNATURE_BYTES]
-    return base64.urlsafe_b64encode(signed).decode()
+    return f"{alert_id}.{ends:x}.{base64.urlsafe_b64encode(signed).decode()}"
 
 
 @dataclass

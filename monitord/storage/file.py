@@ -107,7 +107,7 @@ class SnapshotFile:
             return True
 
     def put_aside(self, reason: str, lost: str) -> SetAside:
-        """Keep the file under another name, never throw it away, and begin a new one."""
+        """Keep the file under another name, and begin a new one."""
         self.disconnect()
         kept = self._free_name(FILE)
         self.path.rename(kept)
@@ -118,7 +118,6 @@ class SnapshotFile:
         return SetAside(reason, kept.name, lost)
 
     def _free_name(self, name: str) -> Path:
-        """Where a damaged file is kept."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         kept = self.path.with_name(f"{name}.corrupt-{stamp}")
         for number in range(1, 1000):
@@ -128,7 +127,6 @@ class SnapshotFile:
         return kept
 
     def disconnect(self) -> None:
-        """Close it; what was saved stays."""
         if self.connection is not None:
             connection, self.connection = self.connection, None
             with suppress(sqlite3.Error):

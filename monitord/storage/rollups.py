@@ -1,7 +1,4 @@
-"""The hourly roll-ups in the snapshot: written once an hour, kept for 400 days, read by the day.
-
-What reads them raises UnusableSnapshot where there is a file and it cannot be read.
-"""
+"""The hourly roll-ups in the snapshot: written once an hour, kept for 400 days, read by the day."""
 
 from __future__ import annotations
 

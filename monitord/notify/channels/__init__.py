@@ -13,6 +13,7 @@ from monitord.config.routes import Route
 from monitord.config.settings import Settings, SettingsError
 from monitord.core.model import RANK
 from monitord.core.subjects import RULES
+from monitord.masking import Secret
 from monitord.notify.channels.base import Channel
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
     if notify.webhook_url is not None:
         from monitord.notify.channels.webhook import Webhook
 
-        secret = None if notify.webhook_secret is None else notify.webhook_secret.get_secret_value()
-        url = notify.webhook_url.get_secret_value()
+        secret, url = _text(notify.webhook_secret), notify.webhook_url.get_secret_value()
         try:
             found.append(Webhook(url, settings.instance, settings.fleet, secret, least.get("webhook", "warning")))
         except ValueError as error:
@@ -49,9 +49,7 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
     if notify.pagerduty_key is not None:
         from monitord.notify.channels.pagerduty import ENDPOINT, PagerDuty
 
-        key, url = notify.pagerduty_key.get_secret_value(), ENDPOINT
-        if notify.pagerduty_url is not None:
-            url = notify.pagerduty_url.get_secret_value()
+        key, url = notify.pagerduty_key.get_secret_value(), _text(notify.pagerduty_url) or ENDPOINT
         severity = least.get("pagerduty", "warning")
         found.append(PagerDuty(key, settings.instance, settings.fleet, url, _page(settings), severity))
     if notify.urls:
@@ -89,6 +87,10 @@ def heartbeat_sender(settings: Settings, on_edge: Callable[[bool, str], None] | 
     from monitord.notify.channels.heartbeat import Heartbeat
 
     return Heartbeat(settings.notify.heartbeat_url.get_secret_value(), on_edge, style=settings.notify.heartbeat_style)
+
+
+def _text(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _page(settings: Settings) -> str:

@@ -85,12 +85,10 @@ class Alertmanager:
             "description": message.text,
             "url": message.link,
             "acknowledge": message.ack,
-            "recommendation": str(message.fields.get("recommendation") or ""),
-            "runbook": str(message.fields.get("runbook") or ""),
-            "contact": str(message.fields.get("contact") or ""),
             "alert_id": message.alert_id,
-            "incident_id": str(message.fields.get("incident_id") or ""),
         }
+        more = ("recommendation", "runbook", "contact", "incident_id")
+        annotations |= {name: str(message.fields.get(name) or "") for name in more}
         alert: dict[str, object] = {
             "labels": labels | self._common,
             "annotations": {name: text for name, text in annotations.items() if text},

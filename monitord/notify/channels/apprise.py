@@ -79,7 +79,7 @@ class Apprise:
         )
 
     async def close(self) -> None:
-        """Nothing to let go of: a child never outlives its sending."""
+        """A child never outlives its sending."""
 
 
 def installed() -> bool:

@@ -108,7 +108,10 @@ class HttpClient:
             # The status is the answer. The rest is read a little, so that a small server is not cut off, and dropped.
             with suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(_READ_SECONDS):
-                    await _skip(response)
+                    read = 0
+                    async for chunk in response.aiter_raw():
+                        if (read := read + len(chunk)) > MOST_READ:
+                            break
         if refusal is not None:
             kind, what = refusal
             raise SendError(kind, f"{self.place} {what}", status=response.status_code, retry_after=wait)
@@ -117,14 +120,6 @@ class HttpClient:
 def json_body(value: object) -> bytes:
     """A value as a body of JSON; half a character, as a name of bytes may hold, is replaced."""
     return json.dumps(value, ensure_ascii=False).encode(errors="replace")
-
-
-async def _skip(response: httpx.Response) -> None:
-    read = 0
-    async for chunk in response.aiter_raw():
-        read += len(chunk)
-        if read > MOST_READ:
-            return
 
 
 def _refusal(status: int) -> tuple[Kind, str] | None:
