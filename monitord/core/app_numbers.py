@@ -1,12 +1,16 @@
 """The numbers that an app reports to PM2, as PM2 holds them in `axm_monitor`: its event loop, its heap, its own.
 
-A reading has those of one process as one word, `Event Loop Latency p95: 3.65 ms | Heap Usage: 60.1 %`: ten samples of
-each of a thousand apps would double what a cycle costs. Whether any of them moved is then one comparison.
+Of one process they are two texts: a form, their names with their units, `Event Loop Latency p95: ms | Heap Usage: %`,
+which is the same from reading to reading, and their values in its order, `3.65 60.1`. Whether any of them moved is one
+comparison. A reading has a sample for each form, `service_app_form`, and the values of all processes that have one, in
+the order of their samples, in one: `app_values`. A sample of each number of each app would double what a cycle costs,
+and one of each app cost a tenth. What older versions have recorded, and what packages may give, is one word of each
+process, `service_app`: `Event Loop Latency p95: 3.65 ms | Heap Usage: 60.1 %`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -36,6 +40,7 @@ _SHORT: Final = {name.casefold().replace(" latency", ""): name.casefold() for na
 LONGEST_NAME: Final = 48
 _BETWEEN: Final = " | "
 _IS: Final = ": "
+_NEXT: Final = b";"
 _MOST_CHOICES: Final = 16  # of one form: orders change, and how many numbers there are in all
 _MILLISECONDS: Final[Mapping[str, float]] = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _BYTES: Final[Mapping[str, float]] = {
@@ -60,25 +65,26 @@ def number_name(name: str) -> str:
     return distinct(name.strip() or "unnamed", LONGEST_NAME).replace("|", "/").strip()
 
 
-Pick = Callable[[tuple[bytes, ...]], object]
+Pick = Callable[[tuple[bytes, ...]], bytes | tuple[bytes, ...]]
 
 
 class WordForm:
-    """What a word is but for its numbers: under which names and in which units they stand, in which order."""
+    """Under which names and in which units an app reports its numbers, in which order."""
 
     __slots__ = ("_chosen", "_names", "_parts")
 
     def __init__(self, names: Sequence[str], units: Sequence[str]) -> None:
         """A form of plain names, no two alike, each with its unit ("": none)."""
         self._names = tuple(names)
-        self._parts = [
-            f"{name}{_IS}".replace("%", "%%") + "%b" + f" {unit}".rstrip().replace("%", "%%")
-            for name, unit in zip(names, units, strict=True)
-        ]
-        self._chosen: dict[tuple[int, tuple[str, ...]], tuple[bytes, Pick]] = {}
+        self._parts = [f"{name}{_IS}{unit}" for name, unit in zip(names, units, strict=True)]
+        self._chosen: dict[tuple[int, tuple[str, ...]], tuple[str, Pick]] = {}
 
-    def template(self, most: int, wanted: tuple[str, ...] = ()) -> tuple[bytes, Pick]:
-        """The word with places for so many numbers, those `wanted` first, and what picks these of all."""
+    def chosen(self, most: int, wanted: tuple[str, ...] = ()) -> tuple[str, Pick]:
+        """So many of the names with their units as one text, and what picks the values of these of all.
+
+        They are those that somebody calls as in `wanted`, then the others in their order. Of one alone it picks the
+        value, of several a tuple.
+        """
         chosen = self._chosen.get((most, wanted))
         if chosen is not None:
             return chosen
@@ -87,65 +93,137 @@ class WordForm:
             sought = {name.casefold() for name in wanted} | {same_number(name) for name in wanted}
             places.sort(key=lambda place: self._names[place].casefold() not in sought)
         del places[most:]
-        # One place alone picks no tuple, and needs none.
-        chosen = _BETWEEN.join([self._parts[place] for place in places]).encode(), itemgetter(*places)
+        chosen = _BETWEEN.join([self._parts[place] for place in places]), itemgetter(*places)
         if len(self._chosen) >= _MOST_CHOICES:
             self._chosen.clear()
         self._chosen[most, wanted] = chosen
         return chosen
 
 
-def written(word: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+class _Called(dict[str, int | None]):
+    """The places of numbers by what somebody calls them; None for what none is called."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self, places: Mapping[str, int]) -> None:
+        super().__init__()
+        self._places = places
+
+    def __missing__(self, name: str) -> int | None:
+        place = self._places.get(name)
+        if place is None:
+            sought = (name.casefold(), same_number(name))
+            place = next((place for own, place in self._places.items() if own.casefold() in sought), None)
+        if len(self) >= _MOST_CHOICES:
+            self.clear()
+        self[name] = place
+        return place
+
+
+class _Names:
+    """Names and units that were taken out of their text once: nearly all apps of a fleet have the same few texts."""
+
+    __slots__ = ("called", "durations", "places", "units")
+
+    def __init__(self, form: str) -> None:
+        parts = [part.rpartition(_IS) for part in form.split(_BETWEEN)] if form else []
+        self.units = tuple(unit for _, _, unit in parts)
+        self.places = {name: place for place, (name, _, _) in enumerate(parts)}
+        # Those that are durations: their places, and how many ms their unit is.
+        self.durations = {
+            name: (place, _MILLISECONDS[self.units[place]])
+            for name, place in self.places.items()
+            if self.units[place] in _MILLISECONDS
+        }
+        self.called = _Called(self.places)
+
+
+_names = lru_cache(maxsize=1024)(_Names)
+
+
+def of_all(values: Iterable[bytes]) -> bytes:
+    """The values of several apps as one text."""
+    return _NEXT.join(values)
+
+
+def of_each(values: str) -> list[str]:
+    """The values of each app in such a text."""
+    return values.split(_NEXT.decode()) if values else []
+
+
+def of_word(word: str) -> tuple[str, str]:
+    """The form and the values of what was recorded as one word of both."""
+    names, values = [], []
     for part in word.split(_BETWEEN) if word else ():
-        name, _, written_as = part.rpartition(_IS)
-        found[name] = written_as
-    return found
+        name, _, told = part.rpartition(_IS)
+        value, _, unit = told.partition(" ")
+        names.append(f"{name}{_IS}{unit}")
+        values.append(value)
+    return _BETWEEN.join(names), " ".join(values)
 
 
-def number(written_as: str | None) -> AppNumber | None:
-    value, _, unit = (written_as or "").partition(" ")
+def as_word(form: str, values: str) -> str:
+    """The numbers with their names and units, for people."""
+    units = _names(form).units
+    told = zip(_names(form).places.items(), values.split(" "), strict=False)
+    return _BETWEEN.join([f"{name}{_IS}{value} {units[place]}".rstrip() for (name, place), value in told])
+
+
+def numbers(form: str, values: str) -> dict[str, AppNumber]:
+    """The numbers by their names."""
+    names = _names(form)
+    return {
+        name: AppNumber(value, names.units[place])
+        for name, place in names.places.items()
+        if (value := _at(values, place)) is not None
+    }
+
+
+def _at(values: str, place: int) -> float | None:
+    """The value at a place; None where there is none."""
     try:
-        return AppNumber(float(value), unit)
-    except ValueError:
+        return float(values.split(" ", place + 1)[place])
+    except (ValueError, IndexError):
         return None
 
 
-def figure(word: str, name: str) -> AppNumber | None:
-    return number(_one(word, name))
+def figure(form: str, values: str, name: str) -> AppNumber | None:
+    """One of the numbers; None where there is none of that name."""
+    names = _names(form)
+    place = names.places.get(name)
+    value = None if place is None else _at(values, place)
+    return None if value is None or place is None else AppNumber(value, names.units[place])
 
 
-def milliseconds_of(word: str, name: str) -> float | None:
-    """One number of such a word that is a duration, in ms; None where it has none, or that is in another unit."""
-    value, _, unit = (_one(word, name) or "").partition(" ")
-    factor = _MILLISECONDS.get(unit)
+def milliseconds_of(form: str, values: str, name: str) -> float | None:
+    """One of the numbers that is a duration, in ms; None where there is none, or it is in another kind of unit."""
+    found = _names(form).durations.get(name)
+    if found is None:
+        return None
+    place, factor = found
     try:
-        return None if factor is None else float(value) * factor
-    except ValueError:
+        return float(values.split(" ", place + 1)[place]) * factor
+    except (ValueError, IndexError):
         return None
 
 
-def _one(word: str, name: str) -> str | None:
-    first, later = _heads(name)
-    _, found, rest = word.partition(later)
-    if not found:
-        if not word.startswith(first):
-            return None
-        rest = word[len(first) :]
-    return rest.partition(_BETWEEN)[0]
+def called(form: str, values: str, name: str) -> AppNumber | None:
+    """The number that somebody calls so: in whatever case, PM2's own also without `Latency`."""
+    names = _names(form)
+    place = names.called[name]
+    value = None if place is None else _at(values, place)
+    return None if value is None or place is None else AppNumber(value, names.units[place])
 
 
-@lru_cache(maxsize=256)
-def _heads(name: str) -> tuple[str, str]:
-    return f"{name}{_IS}", f"{_BETWEEN}{name}{_IS}"
-
-
-def called(word: str, name: str) -> AppNumber | None:
-    """The number of such a word that somebody calls so: in whatever case, PM2's own also without `Latency`."""
-    if (exact := figure(word, name)) is not None:
-        return exact
-    sought = (name.casefold(), same_number(name))
-    return next((number(told) for own, told in written(word).items() if own.casefold() in sought), None)
+def value_called(form: str, values: str, name: str) -> float | None:
+    """The value alone of the number that somebody calls so."""
+    place = _names(form).called[name]
+    if place is None:
+        return None
+    try:
+        return float(values.split(" ", place + 1)[place])
+    except (ValueError, IndexError):
+        return None
 
 
 def same_number(name: str) -> str:
@@ -154,12 +232,12 @@ def same_number(name: str) -> str:
     return _SHORT.get(plain, plain)
 
 
-def moves(word: str) -> bool:
-    """Whether a word is of an app whose numbers move each second for as long as its event loop turns.
+def moves(form: str) -> bool:
+    """Whether a form is of an app whose numbers move each second for as long as its event loop turns.
 
     It is where PM2's own instrumentation reports its heap: the reporting itself takes memory.
     """
-    return f"{HEAP_USED}{_IS}" in word
+    return HEAP_USED in _names(form).places
 
 
 def milliseconds(number: AppNumber | None) -> float | None:
@@ -175,12 +253,12 @@ def _in(number: AppNumber | None, units: Mapping[str, float]) -> float | None:
     return None if number is None or factor is None else number.value * factor
 
 
-def largest(words: Sequence[str]) -> dict[str, str]:
-    """The numbers of a service with several instances as they are written: the largest that any reports, by name."""
-    found = written(words[0]) if words else {}
-    for word in words[1:]:
-        for name, written_as in written(word).items():
-            known, other = number(found.get(name)), number(written_as)
-            if known is None or (other is not None and other.value > known.value):
-                found[name] = written_as
+def largest(instances: Sequence[Mapping[str, AppNumber]]) -> dict[str, AppNumber]:
+    """The numbers of a service with several instances: the largest that any reports, by name."""
+    found = dict(instances[0]) if instances else {}
+    for instance in instances[1:]:
+        for name, number in instance.items():
+            known = found.get(name)
+            if known is None or number.value > known.value:
+                found[name] = number
     return found

@@ -1,7 +1,8 @@
 """Frozen dataclasses to JSON-ready values and back, so that state can be kept and judged again exactly as it was.
 
 Decoding is lenient where a newer or older monitord wrote the text: a field that is not known is passed over, one that
-is missing takes its default, or None where it may.
+is missing takes its default, or None where it may. What older versions wrote otherwise, a class makes of it what is
+written now (`as_now`, given the fields and giving them).
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ def _fields(kind: type) -> Mapping[str, Decoder]:
 def _decode_class(kind: Any, value: Any) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"expected the fields of {getattr(kind, '__name__', kind)}")
+    if (as_now := getattr(kind, "as_now", None)) is not None:
+        value = as_now(value)
     fields = _fields(kind)
     known = {name: fields[name](item) for name, item in value.items() if name in fields}
     lacking = {name: make() for name, make in _unwritten(kind).items() if name not in known}

@@ -50,6 +50,19 @@ class Threshold:
         return bool(_COMPARED[self.condition](number, self.value))
 
     @property
+    def surely_kept(self) -> tuple[float, float]:
+        """Between which two numbers each is as it may be: to be known at once of most of thousands."""
+        match self.condition:
+            case ">" | ">=":
+                return -math.inf, self.value
+            case "<" | "<=":
+                return self.value, math.inf
+            case "outside":
+                return self.value, self.upper
+            case _:
+                return math.inf, -math.inf
+
+    @property
     def range(self) -> str:
         """The same as Nagios has it: what is outside of the range is past the limit, or inside of it after an `@`."""
         low, high = _written(self.value), _written(self.upper)

@@ -27,7 +27,7 @@ from weakref import WeakValueDictionary
 
 from msgspec import Raw, UnsetType, json
 
-from monitord.core.app_numbers import KNOWN, WordForm, number_name
+from monitord.core.app_numbers import KNOWN, WordForm, number_name, of_all
 
 from . import monitor_data
 from .monitor_data import Number
@@ -202,26 +202,29 @@ def heap_limit(options: Raw | UnsetType) -> int | None:
     return int(limits[-1]) * _MIB or None if limits else None
 
 
-def words(
+def told(
     apps: Sequence[tuple[WordForm | None, Values]], wanted: Callable[[int], tuple[str, ...]] = lambda _: ()
-) -> Sequence[str]:
-    """The numbers of all apps, of each as one word. Where there are too many in all, each app keeps its first few.
+) -> tuple[Sequence[str], str]:
+    """The forms of all apps ("": it tells nothing), and the values of all that tell any as one text.
 
-    `wanted` are the numbers of an app, by its place, that are kept before all others.
+    Where there are too many in all, each app keeps its first few; `wanted` are those of an app, by its place, that are
+    kept before all others.
     """
     apps_by_count = Counter([len(values) for _, values in apps])
     most = MOST_PER_APP
     while most > 1 and sum(min(most, one) * apps for one, apps in apps_by_count.items()) > MOST_IN_ALL:
         most -= 1
-    found = []
+    forms, kept = [], []
     before: tuple[object, object] = (None, None)
     for place, (form, values) in enumerate(apps):
         if form is None:
-            found.append("")
+            forms.append("")
             continue
         first = wanted(place) if most < MOST_PER_APP else ()
         if form is not before[0] or first is not before[1]:
             before = form, first
-            template, pick = form.template(most, first)
-        found.append((template % pick(values)).decode())
-    return found
+            written, pick = form.chosen(most, first)
+        forms.append(written)
+        picked = pick(values)
+        kept.append(b" ".join(picked) if isinstance(picked, tuple) else picked)
+    return forms, of_all(kept).decode()

@@ -48,12 +48,14 @@ class Pm2Probe:
         latency = (time.perf_counter() - began) * 1000.0
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
-        words = app_numbers.words(
+        forms, values = app_numbers.told(
             [(process.numbers_form, process.numbers) for process in processes],
             lambda place: self._wanted(processes[place].name),
         )
-        for process, word in zip(processes, words, strict=True):
-            samples += _service(process, word, own)
+        for process, form in zip(processes, forms, strict=True):
+            samples += _service(process, form, own)
+        if values:
+            samples.append(Sample("app_values", (), values, ""))
         samples += self._error_lines()
         return Measured(tuple(samples), by=_daemon(self._home))
 
@@ -78,11 +80,12 @@ def _daemon(home: Path) -> Answered | None:
 class _Constant(NamedTuple):
     """What a process's samples are but for what it uses and reports: the same from reading to reading.
 
-    They were made for one that is `alive` so by the kernel, and is monitord's own or not.
+    They were made for one that is `alive` so by the kernel, is monitord's own or not, and reports numbers in this form.
     """
 
     alive: ProcessState | None
     is_own: bool
+    form: str
     labels: tuple[tuple[str, str], ...]
     first: tuple[Sample, ...]
     rest: tuple[Sample, ...]
@@ -91,34 +94,33 @@ class _Constant(NamedTuple):
 _MADE: Final = "samples"
 
 
-def _service(process: process_list.ListedProcess, word: str, own: frozenset[int]) -> tuple[Sample, ...]:
+def _service(process: process_list.ListedProcess, form: str, own: frozenset[int]) -> tuple[Sample, ...]:
     alive = None if process.pid is None else process_state(process.pid)
     is_own = process.pid in own
     constant = process.made.get(_MADE)
-    if not isinstance(constant, _Constant) or constant.alive != alive or constant.is_own != is_own:
-        constant = process.made[_MADE] = _constant(process, alive, is_own=is_own)
+    if (
+        not isinstance(constant, _Constant)
+        or constant.alive != alive
+        or constant.is_own != is_own
+        or constant.form != form
+    ):
+        constant = process.made[_MADE] = _constant(process, alive, form, is_own=is_own)
     labels = constant.labels
     used = (
         Sample("service_memory", labels, process.memory_bytes, "bytes"),
         Sample("service_cpu", labels, process.cpu_percent, "percent"),
     )
-    if not word:
-        return (*constant.first, *used, *constant.rest)
-    told = Sample("service_app", labels, word, "")
-    if process.heap_limit_bytes is None:
-        return (*constant.first, *used, *constant.rest, told)
-    limit = Sample("service_heap_limit", labels, process.heap_limit_bytes, "bytes")
-    return (*constant.first, *used, *constant.rest, told, limit)
+    return (*constant.first, *used, *constant.rest)
 
 
-def _constant(process: process_list.ListedProcess, alive: ProcessState | None, *, is_own: bool) -> _Constant:
+def _constant(process: process_list.ListedProcess, alive: ProcessState | None, form: str, *, is_own: bool) -> _Constant:
     labels = (("instance", str(process.pm_id)), ("service", process.name))  # in order, and once for all of them
     first = (Sample("service_state", labels, process.status, ""), Sample("service_process", labels, alive, ""))
-    return _Constant(alive, is_own, labels, first, tuple(_told(process, labels, is_own=is_own)))
+    return _Constant(alive, is_own, form, labels, first, tuple(_told(process, labels, form, is_own=is_own)))
 
 
 def _told(
-    process: process_list.ListedProcess, labels: tuple[tuple[str, str], ...], *, is_own: bool
+    process: process_list.ListedProcess, labels: tuple[tuple[str, str], ...], form: str, *, is_own: bool
 ) -> Iterator[Sample]:
     by_the_clock = process.cron_restart if not process.autorestart else None
     # How long a state may last only where it says so: most of the time it says nothing.
@@ -144,6 +146,8 @@ def _told(
         ("listen_timeout", listen_timeout, "seconds"),
         ("module", 1 if process.module else None, "1"),
         ("self", 1 if is_own else None, "1"),
+        ("app_form", form or None, ""),
+        ("heap_limit", process.heap_limit_bytes if form else None, "bytes"),
     )
     for name, value, unit in (*always, *(told for told in where_told if told[1] is not None)):
         yield Sample(f"service_{name}", labels, value, unit)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from monitord.core import model
 from monitord.core.anomalies.completeness import silences
+from monitord.core.app_numbers import of_word
 from monitord.core.model import Failure, Kind, OperatorAction, ProcessExit, Reading, Sample, Unmeasured, Value
 
 HOUR = 3600.0
@@ -288,7 +289,7 @@ class Service:
         if self.own:
             yield Sample("service_self", labels, 1, "1")
         if self.told and alive:
-            yield Sample("service_app", labels, self.told, "")
+            yield Sample("service_app_form", labels, of_word(self.told)[0], "")
             if self.heap_limit is not None:
                 yield Sample("service_heap_limit", labels, self.heap_limit, "bytes")
 

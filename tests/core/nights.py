@@ -19,6 +19,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from monitord.core.app_numbers import of_word
 from monitord.core.codec import decode, encode
 from monitord.core.engine import Decision, State, decide
 from monitord.core.history.defaults import defaults
@@ -379,6 +380,8 @@ class Night(Cycles):
     def _of_pm2(self) -> Iterator[Sample]:
         for service in self.services:
             yield from service.samples()
+        if values := ";".join(of_word(one.told)[1] for one in self.services if one.told and one.state == "online"):
+            yield sample("app_values", values, "")
         yield sample("pm2_latency", 1.5, "ms")
         yield from self._of_bus()
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from monitord.core.app_numbers import called
+from monitord.core.app_numbers import as_word, called, of_each, of_word
 from monitord.core.backtest import backtest
 from monitord.core.codec import decode, encode
+from monitord.core.engine import State, decide
+from monitord.core.model import Observation, Reading
 from monitord.core.orders import NumberOrders, StandingOrders
+from monitord.core.recording import Recorder
 from monitord.core.subjects.app_limits import number_statuses
 from monitord.core.thresholds import threshold
 from monitord.jsonable import document
@@ -182,9 +185,81 @@ def test_one_that_does_not_run_is_not_judged_and_not_well() -> None:
     assert {alert.rule for alert in found.state.alerts.values()} == {"app_number", "service_down"}
 
 
+def as_recorded_before(reading: Reading) -> Reading:
+    """The reading as older versions have it: the numbers of each app as one word."""
+    values = iter(of_each(str(next((one.value for one in reading.named("app_values")), ""))))
+    samples = (
+        replace(one, name="service_app", value=as_word(str(one.value), next(values)))
+        if one.name == "service_app_form"
+        else one
+        for one in reading.samples
+        if one.name != "app_values"
+    )
+    return replace(reading, samples=tuple(samples))
+
+
+def of_pm2(found: Night, looks: int) -> list[Observation]:
+    """What PM2 was seen to tell in the last of so many checks."""
+    return [
+        replace(look.observation, readings={"pm2": look.observation.readings["pm2"]}) for look in found.looks[-looks:]
+    ]
+
+
+def test_what_older_versions_have_recorded_is_judged_alike_also_where_it_goes_on_in_another_form() -> None:
+    found = night()
+    found["tree-builder"].blocked = True
+    found.passes(minutes=3)
+    observations = of_pm2(found, 12)
+    older = [replace(one, readings={"pm2": as_recorded_before(one.readings["pm2"])}) for one in observations]
+    states = []
+    for run in (observations, older, [*older[:6], *observations[6:]]):
+        state = State()
+        for observation in run:
+            state = decide(state, observation, ORDERED).state
+        states.append(state)
+    assert older != observations
+    assert states[0].history.services == states[1].history.services == states[2].history.services
+    assert states[0].alerts == states[1].alerts == states[2].alerts
+    assert "event_loop_blocked" in {one.rule for one in states[0].alerts.values()}
+
+
+def test_a_state_of_before_has_the_numbers_of_its_apps() -> None:
+    found = night()
+    kept = json.loads(json.dumps(encode(found.state)))
+    for service in kept["history"]["services"].values():
+        for process in service["lives"].values():
+            if "app_form" in process:
+                process["app"] = as_word(process.pop("app_form"), process.pop("app_values"))
+    assert "app_form" not in json.dumps(kept)
+    assert decode(State, kept) == found.state
+
+
+def test_values_that_are_those_of_other_apps_are_no_numbers_of_any() -> None:
+    found = night()
+    (seen,) = of_pm2(found, 1)
+    fewer = tuple(one for one in seen.readings["pm2"].samples if one.name != "app_values")
+    decision = decide(
+        found.state, replace(seen, readings={"pm2": replace(seen.readings["pm2"], samples=fewer)}), ORDERED
+    )
+    assert decision.faults == ("what is known of PM2 could not be updated (ValueError)",)
+    assert decision.state.history.services == found.state.history.services
+
+
+def test_what_apps_report_anew_is_one_value_of_a_frame_however_many_they_are() -> None:
+    recorder = Recorder()
+    whole, later = (
+        json.loads(json.dumps(recorder.frame(one, whole=not turn)))["readings"]["pm2"]
+        for turn, one in enumerate(of_pm2(night(), 2))
+    )
+    assert len([key for key in whole["set"] if "service_app_form" in key]) == 2
+    assert [key for key in later["set"] if "app_" in key] == ['["app_values"]']
+    assert "MiB" not in json.dumps(later)
+
+
 def test_pm2s_own_numbers_may_be_called_for_short_and_in_any_case() -> None:
     word = "HTTP P95 Latency: 612 ms | HTTP: 5 req/min | Event Loop Latency p95: 3 ms | http p99: 7"
-    values = {name: called(word, name) for name in ("http p95", "HTTP", "event loop P95", "HTTP p99", "event loop")}
+    names = ("http p95", "HTTP", "event loop P95", "HTTP p99", "event loop")
+    values = {name: called(*of_word(word), name) for name in names}
     assert {name: found and found.value for name, found in values.items()} == {
         "http p95": 612.0,
         "HTTP": 5.0,

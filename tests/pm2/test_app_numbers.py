@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -36,6 +36,9 @@ TOLD = {
 }
 
 
+Wanted = Callable[[int], tuple[str, ...]]
+
+
 def listed(told: object, **env: object) -> process_list.ListedProcess:
     """The process of which PM2's list says that."""
     pm2_env = {"status": "online", "pm_uptime": 1_762_308_000_000, "axm_monitor": told, **env}
@@ -46,8 +49,21 @@ def listed(told: object, **env: object) -> process_list.ListedProcess:
     return process
 
 
+def written(word: str) -> dict[str, str]:
+    """What each number of a word is, with its unit, by name."""
+    parts = (part.rpartition(": ") for part in word.split(" | "))
+    return {name: told for name, _, told in parts}
+
+
+def words(apps: Sequence[tuple[WordForm | None, app_numbers.Values]], *wanted: Wanted) -> list[str]:
+    """The numbers of each app as one word."""
+    forms, values = app_numbers.told(apps, *wanted)
+    each = iter(core.of_each(values))
+    return [core.as_word(form, next(each)) if form else "" for form in forms]
+
+
 def word_of(process: process_list.ListedProcess) -> str:
-    (word,) = app_numbers.words([(process.numbers_form, process.numbers)])
+    (word,) = words([(process.numbers_form, process.numbers)])
     return word
 
 
@@ -56,8 +72,9 @@ def number(told: Mapping[str, object]) -> str:
 
 
 def test_what_an_app_tells_is_one_word_of_which_each_number_can_be_had() -> None:
-    word = word_of(listed(TOLD))
-    assert core.written(word) == {
+    process = listed(TOLD)
+    (form,), values = app_numbers.told([(process.numbers_form, process.numbers)])
+    assert written(word_of(process)) == {
         "Heap Size": "10.75 MiB",
         "Heap Usage": "60.04 %",
         "Used Heap Size": "6.45 MiB",
@@ -66,10 +83,11 @@ def test_what_an_app_tells_is_one_word_of_which_each_number_can_be_had() -> None
         "Event Loop Latency p95": "3.81 ms",
         "HTTP P95 Latency": "12 ms",
     }
-    assert core.size(core.figure(word, core.HEAP_SIZE)) == 10.75 * 2**20  # and not that of `Used Heap Size`
-    assert core.milliseconds(core.figure(word, core.LOOP_P95)) == 3.81
-    assert core.milliseconds(core.figure(word, core.HEAP_SIZE)) is None
-    assert core.figure(word, "Size") is None
+    assert core.size(core.figure(form, values, core.HEAP_SIZE)) == 10.75 * 2**20  # and not that of `Used Heap Size`
+    assert core.milliseconds_of(form, values, core.LOOP_P95) == 3.81
+    assert core.milliseconds_of(form, values, core.HEAP_SIZE) is None
+    assert core.figure(form, values, "Size") is None
+    assert core.of_word(word_of(process)) == (form, values)  # as older versions have recorded them
 
 
 @pytest.mark.parametrize(
@@ -96,14 +114,14 @@ def test_a_number_is_one_with_its_unit_or_is_none(told: Mapping[str, object], wr
 
 def test_an_app_that_tells_thousands_keeps_pm2s_own_figures_and_a_few_more() -> None:
     many = {f"{'x' * 500}-{i}": {"value": i} for i in range(5000)} | TOLD
-    found = core.written(word_of(listed(many)))
+    found = written(word_of(listed(many)))
     assert len(found) == app_numbers.MOST_PER_APP
     assert {"Event Loop Latency p95", "Used Heap Size", "HTTP P95 Latency"} <= found.keys()
     assert all(len(name) <= core.LONGEST_NAME for name in found)
 
 
 def test_a_name_with_what_stands_between_numbers_in_it_is_one_name() -> None:
-    found = core.written(word_of(listed({"a | b: c\n": {"value": 1}, "status": {"value": 2}, "value": {"value": 3}})))
+    found = written(word_of(listed({"a | b: c\n": {"value": 1}, "status": {"value": 2}, "value": {"value": 3}})))
     assert list(found.values()) == ["1", "2", "3"]
     assert all(name.isprintable() for name in found)
 
@@ -120,15 +138,15 @@ def formed(
 
 def test_too_many_numbers_in_all_leave_each_app_its_first() -> None:
     apps = [reported(heap={"value": i}, loop={"value": 2}, own={"value": 3}) for i in range(app_numbers.MOST_IN_ALL)]
-    kept = app_numbers.words(apps)
-    assert [len(core.written(word)) for word in kept] == [1] * len(apps)
+    kept = words(apps)
+    assert [len(written(word)) for word in kept] == [1] * len(apps)
     assert kept[7] == "heap: 7"
 
 
 def test_a_number_with_limits_is_kept_before_others_however_many_there_are() -> None:
     told = {"HTTP P95 Latency": {"value": 2, "unit": "ms"}, "own": {"value": 3}}
     apps = [reported(heap={"value": i}, **told) for i in range(app_numbers.MOST_IN_ALL)]
-    kept = app_numbers.words(apps, lambda place: {1: ("http p95",), 2: ("OWN",)}.get(place, ()))
+    kept = words(apps, lambda place: {1: ("http p95",), 2: ("OWN",)}.get(place, ()))
     assert kept[:3] == ["heap: 0", "HTTP P95 Latency: 2 ms", "own: 3"]
 
 
@@ -155,7 +173,7 @@ def test_numbers_are_read_as_if_the_list_were_the_first(
         ]
         raw = Raw(f"{{{','.join(parts)}}}".encode())
         found, first = app_numbers.read(raw, known), app_numbers.read(raw)
-        assert app_numbers.words([formed(found)]) == app_numbers.words([formed(first)])
+        assert words([formed(found)]) == words([formed(first)])
         known = found[0]
 
 
@@ -184,7 +202,7 @@ def test_no_more_than_so_many_layouts_are_known_at_once() -> None:
             raw = Raw(f'{{"of {app}":{{"value":"{turn}.5"}}}}'.encode())
             read[app] = app_numbers.read(raw, read[app][0] if app in read else None)
     assert len(app_numbers._layouts) <= app_numbers._MOST_LAYOUTS
-    assert app_numbers.words([formed(one) for one in read.values()]) == [f"of {app}: 2.5" for app in read]
+    assert words([formed(one) for one in read.values()]) == [f"of {app}: 2.5" for app in read]
 
 
 @pytest.mark.parametrize("told", [{}, None, [], "x", {"a": 1}, {"a": [SECRET]}, {"value": SECRET}])
@@ -200,12 +218,18 @@ def test_of_options_for_node_nothing_but_the_limit_of_its_heap_is_kept() -> None
     assert listed(TOLD, node_args=[SECRET], NODE_OPTIONS=SECRET).heap_limit_bytes is None
 
 
-def test_what_an_app_tells_is_one_sample_however_much_it_is() -> None:
+def test_what_apps_tell_are_two_samples_of_which_one_is_made_once() -> None:
     from monitord.probes.pm2 import _service
 
     silent, telling = listed({}), listed(TOLD)
-    before = len(list(_service(silent, word_of(silent), frozenset())))
-    assert len(list(_service(telling, word_of(telling), frozenset()))) == before + 1
+    before = len(_service(silent, "", frozenset()))
+    (form,), values = app_numbers.told([(telling.numbers_form, telling.numbers)])
+    first, second = (_service(telling, form, frozenset()) for _ in range(2))
+    assert len(first) == len(second) == before + 1
+    assert first[-1] is second[-1]
+    assert first[-1].value == form
+    assert "3.81" in values.split(" ")
+    assert "3.81" not in form
 
 
 BLOCKING = """
@@ -236,7 +260,9 @@ async def test_an_app_that_blocks_its_loop_is_found_though_pm2_calls_it_online(r
 
     async def read() -> tuple[Reading, dict[str, str]]:
         reading = await take(probe, Request(now=0.0, timeout=DEADLINE))
-        return reading, {s.label("service"): str(s.value) for s in reading.named("service_app")}
+        values = iter(core.of_each(str(next((s.value for s in reading.named("app_values")), ""))))
+        forms = {s.label("service"): str(s.value) for s in reading.named("service_app_form")}
+        return reading, {service: core.as_word(form, next(values)) for service, form in forms.items()}
 
     async def moved_twice(calm: str) -> tuple[Reading, dict[str, str]]:
         """The reading by which another app has told its numbers twice: whoever still tells any has told new ones."""
@@ -249,12 +275,12 @@ async def test_an_app_that_blocks_its_loop_is_found_though_pm2_calls_it_online(r
         return second, again
 
     def late(word: str) -> float:
-        return core.milliseconds(core.figure(word, core.LOOP_P95)) or 0.0
+        return core.milliseconds_of(*core.of_word(word), core.LOOP_P95) or 0.0
 
     async with asyncio.timeout(DEADLINE):
         while True:  # PM2 tells nobody when an app has told it something
             first, told = await read()
-            if late(told.get("busy", "")) > 500 and core.moves(told.get("stuck", "")):
+            if late(told.get("busy", "")) > 500 and core.moves(core.of_word(told.get("stuck", ""))[0]):
                 second, again = await moved_twice(told["calm"])
                 if again["stuck"] == told["stuck"]:
                     break

@@ -392,7 +392,7 @@ async def test_a_field_of_a_type_that_it_never_has_costs_itself(home: Path, fiel
     assert SECRET not in repr(found)
     expected = await listed(home, entry("gateway", 0, **FULL), missing, entry("worker", 2, **FULL))
     assert found == expected
-    assert app_numbers.words([(found[0].numbers_form, found[0].numbers)]) == ["Heap Size: 10.75 MiB | HTTP: 12"]
+    assert app_numbers.told([(found[0].numbers_form, found[0].numbers)]) == (["Heap Size: MiB | HTTP: "], "10.75 12")
     assert (found[0].may_end, found[0].watch, found[0].heap_limit_bytes) == (True, True, 512 * 2**20)
 
 

@@ -45,10 +45,9 @@ def listed(processes: list[tuple[int, dict[str, Any], int]]) -> bytearray:
 
 
 def samples(found: tuple[process_list.ListedProcess, ...]) -> list[object]:
-    words = app_numbers.words([(process.numbers_form, process.numbers) for process in found])
-    return [
-        s for process, word in zip(found, words, strict=True) for s in probe._service(process, word, frozenset({2}))
-    ]
+    forms, values = app_numbers.told([(process.numbers_form, process.numbers) for process in found])
+    of_each = [probe._service(process, form, frozenset({2})) for process, form in zip(found, forms, strict=True)]
+    return [*(s for samples in of_each for s in samples), values]
 
 
 lists = st.lists(

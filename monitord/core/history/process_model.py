@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from monitord.core.app_numbers import of_word
 from monitord.core.copying import slot_by_slot
 from monitord.core.history.rhythms import Runs
 from monitord.core.model import OperatorAction, RestartKind, Value
@@ -33,9 +34,9 @@ class Process(_AsTold):
     `signal` is the one that ended its last run, where PM2's bus reported it; `given_up`: PM2 will not restart it any
     more and calls it waiting all the same.
 
-    `app` are the numbers that it reports, as one word (core/app_numbers.py; "": none), `still_since` since when
-    none of them has moved though they were read, `heap_limit` the most heap that Node may use (bytes), and
-    `heap_full_since` since when each reading has shown it nearly full.
+    `app_values` are the numbers that it reports, `app_form` their names and units (core/app_numbers.py; "": none),
+    `still_since` since when none of them has moved though they were read, `heap_limit` the most heap that Node may use
+    (bytes), and `heap_full_since` since when each reading has shown it nearly full.
     """
 
     state: str
@@ -62,10 +63,19 @@ class Process(_AsTold):
     may_end: bool = False
     signal: str = ""
     given_up: bool = False
-    app: str = ""
+    app_form: str = ""
+    app_values: str = ""
     still_since: Moment | None = None
     heap_limit: float | None = None
     heap_full_since: Moment | None = None
+
+    @staticmethod
+    def as_now(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Its fields as they are written now: older versions have what an app reports as one word, `app`."""
+        if not isinstance(word := fields.get("app"), str):
+            return fields
+        form, values = of_word(word)
+        return {**fields, "app_form": form, "app_values": values}
 
     @property
     def told(self) -> Mapping[str, Value] | None:

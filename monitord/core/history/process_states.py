@@ -141,7 +141,7 @@ def followed(
     """
     changed: dict[str, Process] = {}
     for instance, process in new.items():
-        if not process.app:
+        if not process.app_values:
             if process.still_since is not None or process.heap_full_since is not None:
                 changed[instance] = replace(process, still_since=None, heap_full_since=None)
             continue
@@ -149,7 +149,8 @@ def followed(
         if was is not None and (watched_since is None or was.started_at != process.started_at):
             was = None
         still = full = None
-        if was is not None and was.app == process.app and moves(process.app):
+        is_same = was is not None and was.app_values == process.app_values and was.app_form == process.app_form
+        if was is not None and is_same and moves(process.app_form):
             still = was.still_since if was.still_since is not None else watched_since
         if process.heap_limit is not None and is_heap_full(process, orders.heap_limits(name)[0]):
             full = was.heap_full_since if was is not None and was.heap_full_since is not None else now
@@ -162,5 +163,5 @@ def is_heap_full(process: Process, limit: float) -> bool:
     """Whether a process uses more than so many percent of the heap that Node may use."""
     if process.heap_limit is None:
         return False
-    used = size(figure(process.app, HEAP_USED))
+    used = size(figure(process.app_form, process.app_values, HEAP_USED))
     return used is not None and used / process.heap_limit * 100 > limit

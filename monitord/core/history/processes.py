@@ -6,12 +6,13 @@ PM2 restarts a crashed process within milliseconds, so its `status` shows no cra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
+from monitord.core.app_numbers import of_each, of_word
 from monitord.core.copying import replace, with_these
 from monitord.core.history import restarts
 from monitord.core.history.model import History
@@ -29,6 +30,7 @@ _BEGUN = frozenset({"online", "launching"})
 SAID_SLACK_SECONDS = 0.05
 _NOTHING_KNOWN: Final = ServiceHistory()
 _NOTHING_HEARD: Final = BusReports()
+_OTHERS: Final = "the values that apps report are those of other apps"
 
 
 def _number(value: Value) -> float | None:
@@ -50,7 +52,8 @@ class _Listed:
     told: dict[str, Value]
     memory: float | None
     cpu: float | None
-    app: str
+    app_form: str
+    app_values: str
     heap_limit: float | None
 
     def process(self) -> Process:
@@ -58,12 +61,12 @@ class _Listed:
 
 
 def _with_usage(process: Process, listed: _Listed, told: Mapping[str, Value]) -> Process:
-    used = _used(process, listed.memory, listed.cpu, listed.app, listed.heap_limit)
+    used = _used(process, listed.memory, listed.cpu, listed.app_form, listed.app_values, listed.heap_limit)
     keep_told(used, told)
     return used
 
 
-_used: Final = with_these(Process, "memory", "cpu", "app", "heap_limit")
+_used: Final = with_these(Process, "memory", "cpu", "app_form", "app_values", "heap_limit")
 _living: Final = with_these(ServiceHistory, "lives")
 
 
@@ -79,6 +82,7 @@ def _listed(reading: Reading) -> dict[str, dict[str, _Listed]]:
     rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
     labels: tuple[tuple[str, str], ...] | None = None
     row: dict[str, Value] = {}
+    told: Iterator[str] = iter(())
     for s in reading.samples:
         if s.labels is labels:  # a probe reports one process after the other
             row[s.name] = s.value
@@ -86,13 +90,22 @@ def _listed(reading: Reading) -> dict[str, dict[str, _Listed]]:
             labels = s.labels
             row = rows.setdefault(labels, {})
             row[s.name] = s.value
+        elif s.name == "app_values":
+            told = iter(of_each(_word(s.value) or ""))
     fleet: dict[str, dict[str, _Listed]] = {}
     for of_process, row in rows.items():
         of = dict(of_process)
         memory, cpu = row.pop("service_memory", None), row.pop("service_cpu", None)
-        app, heap_limit = row.pop("service_app", None), row.pop("service_heap_limit", None)
-        listed = _Listed(row, _number(memory), _number(cpu), _word(app) or "", _number(heap_limit))
+        form, heap_limit = _word(row.pop("service_app_form", None)) or "", row.pop("service_heap_limit", None)
+        values = next(told, "") if form else ""
+        if form and not values:
+            raise ValueError(_OTHERS)
+        if not form and (word := _word(row.pop("service_app", None))) is not None:
+            form, values = of_word(word)
+        listed = _Listed(row, _number(memory), _number(cpu), form, values, _number(heap_limit))
         fleet.setdefault(of["service"], {})[of["instance"]] = listed
+    if next(told, None) is not None:
+        raise ValueError(_OTHERS)
     return fleet
 
 
@@ -277,7 +290,7 @@ def _at_rest(
                 return None
             told = now.told
             keep_told(was, told)
-        if now.memory != was.memory or now.cpu != was.cpu or now.app or was.app:
+        if now.memory != was.memory or now.cpu != was.cpu or now.app_values or was.app_values:
             moved[instance] = _with_usage(was, now, told)
     if not moved:
         return old

@@ -37,14 +37,13 @@ _NONE: Final[Mapping[str, AppNumber]] = {}
 
 def app_status(processes: Sequence[Process]) -> AppStatus | None:
     """What the processes of a service report; None where they report nothing."""
-    words = [process.app for process in processes if process.app]
-    if not words:
+    told = [app_numbers.numbers(one.app_form, one.app_values) for one in processes if one.app_values]
+    if not told:
         return None
     known: dict[str, AppNumber] = {}
     own: dict[str, AppNumber] = {}
-    for name, told in app_numbers.largest(words).items():
-        if (number := app_numbers.number(told)) is not None:
-            (known if name in _KNOWN else own)[name] = number
+    for name, number in app_numbers.largest(told).items():
+        (known if name in _KNOWN else own)[name] = number
     limits = [process.heap_limit for process in processes if process.heap_limit is not None]
     return AppStatus(
         event_loop_ms=app_numbers.milliseconds(known.get(app_numbers.LOOP)),

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.app_numbers import HEAP_USED, LOOP_P95, figure, milliseconds_of, size
+from monitord.core.app_numbers import HEAP_USED, LOOP_P95, as_word, figure, milliseconds_of, size
 from monitord.core.history.model import History
 from monitord.core.history.process_model import Process
+from monitord.core.latest import latest_by
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS, AppStatus, app_status
@@ -21,6 +22,7 @@ from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fle
 # The numbers come once a second; so long without one is no hiccup.
 STILL_SECONDS: Final = 10.0
 _YOUNG: Final = "it has only just begun"
+_latest_allowed: Final = latest_by(StandingOrders.event_loop_latency_of)
 
 
 def event_loop_blocked(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -30,20 +32,20 @@ def event_loop_blocked(observation: Observation, history: History, orders: Stand
         still: dict[str, float] = {}
         slow: dict[str, float] = {}
         for key, process in processes.items():
-            if not process.app or process.state != "online":
+            if not process.app_values or process.state != "online":
                 continue
             if process.still_since is not None and now - process.still_since >= STILL_SECONDS:
                 still[key] = process.still_since
-            elif (latency := milliseconds_of(process.app, LOOP_P95)) is not None and (
-                latency > (limit := orders.event_loop_latency_of(name))
-            ):
-                slow[key] = latency
+            else:
+                latency = milliseconds_of(process.app_form, process.app_values, LOOP_P95)
+                if latency is not None and latency > _latest_allowed(orders, name):
+                    slow[key] = latency
         if still:
             yield _stands_still(name, min(still.values()), now, processes, list(still))
         elif slow and all(_is_young(processes[key], now) for key in slow):
             yield Unknown("event_loop_blocked", name, _YOUNG)
         elif slow:
-            yield _is_slow(name, max(slow.values()), limit, slow)
+            yield _is_slow(name, max(slow.values()), _latest_allowed(orders, name), slow)
 
 
 def _is_young(process: Process, now: float) -> bool:
@@ -66,7 +68,7 @@ def _stands_still(
             f"{humanize.duration(round(now - since))}, which it does every second: its event loop is blocked."
         ),
         began=since,
-        evidence={"instances": {key: process.app for key, process in processes.items() if key in instances}},
+        evidence={"instances": {key: as_word(processes[key].app_form, processes[key].app_values) for key in instances}},
         recommendation=(
             f"Find out what {name} is at (a loop without an end, a synchronous call that waits, or it has disconnected "
             f"from PM2): check its CPU, then restart it."
@@ -110,7 +112,7 @@ def heap_nearly_full(observation: Observation, history: History, orders: Standin
             continue
         fullest = max(full.values(), key=_share)
         since = min(process.heap_full_since or now for process in full.values())
-        limit, used = fullest.heap_limit or 0.0, size(figure(fullest.app, HEAP_USED)) or 0.0
+        limit, used = fullest.heap_limit or 0.0, size(figure(fullest.app_form, fullest.app_values, HEAP_USED)) or 0.0
         yield Finding(
             rule="heap_nearly_full",
             subject=name,
@@ -133,7 +135,7 @@ def heap_nearly_full(observation: Observation, history: History, orders: Standin
 
 
 def _share(process: Process) -> float:
-    used = size(figure(process.app, HEAP_USED))
+    used = size(figure(process.app_form, process.app_values, HEAP_USED))
     return 0.0 if used is None or not process.heap_limit else used / process.heap_limit * 100
 
 

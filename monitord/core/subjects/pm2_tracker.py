@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitord.core.alerting.incidents import Incident
-from monitord.core.app_numbers import HEAP_USED, LOOP_P95, figure, milliseconds, size
+from monitord.core.app_numbers import HEAP_USED, LOOP_P95, figure, milliseconds_of, size
 from monitord.core.copying import replace
 from monitord.core.history.periodic import expected
 from monitord.core.history.process_model import Process
@@ -227,11 +227,11 @@ class ServiceTracker:
 
     def _app(self, track: _Track, place: int, processes: Mapping[str, Process]) -> None:
         """What the app reports of itself; of one that never reported anything there is no series."""
-        reporting = [process for process in processes.values() if process.app]
+        reporting = [process for process in processes.values() if process.app_values]
         if not reporting and not track.event_loop and not track.heap:
             return
-        latencies = [milliseconds(figure(process.app, LOOP_P95)) for process in reporting]
-        heaps = [size(figure(process.app, HEAP_USED)) for process in reporting]
+        latencies = [milliseconds_of(process.app_form, process.app_values, LOOP_P95) for process in reporting]
+        heaps = [size(figure(process.app_form, process.app_values, HEAP_USED)) for process in reporting]
         limits = [process.heap_limit for process in reporting if process.heap_limit is not None]
         _largest(track.event_loop, place, max((one for one in latencies if one is not None), default=None))
         _largest(track.heap, place, max((one for one in heaps if one is not None), default=None))
