@@ -1,14 +1,15 @@
-"""The last answer of a pure function, for those who ask the same again within one cycle, or in the next."""
+"""Answers that are kept: the last of a pure function, for those who ask again; and those of a mapping, once asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Final, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 A = TypeVar("A")
 K = TypeVar("K", bound=Hashable)
 B = TypeVar("B")
 R = TypeVar("R")
+V = TypeVar("V")
 # More answers than this are not kept: names that come and go must not fill the memory.
 _MOST: Final = 10_000
 
@@ -59,3 +60,29 @@ def latest_by(answer: Callable[[A, K], R]) -> Callable[[A, K], R]:
             return found
 
     return asked
+
+
+class LazyMapping(Mapping[str, V]):
+    """Values by name, each by the function that makes it. What a function raises, whoever asks gets."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Mapping[str, Callable[[], V]]) -> None:
+        self._make = make
+        self._made: dict[str, V] = {}
+
+    def __getitem__(self, name: str) -> V:
+        try:
+            return self._made[name]
+        except KeyError:
+            found = self._made[name] = self._make[name]()
+            return found
+
+    def __contains__(self, name: Any) -> bool:
+        return name in self._make
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)

@@ -14,7 +14,7 @@ from monitord.core.codec import decode
 from monitord.core.copying import replace
 from monitord.core.history.defaults import effective
 from monitord.core.history.model import History
-from monitord.core.lazy import LazyMapping
+from monitord.core.latest import LazyMapping
 from monitord.core.model import RANK, Alert, Kind, Severity, Status, Value
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared, servers
@@ -241,12 +241,10 @@ def _cause_of(alert: Alert, book: Mapping[str, Alert]) -> str:
     """The id of the silence that a suppressed alert waits for, or of its incident, which explains it."""
     if alert.silenced_by:
         return alert.silenced_by
-    firing = (a.id for a in book.values() if _lives(a) and a.incident_id == alert.incident_id)
+    firing = (
+        a.id for a in book.values() if a.incident_id == alert.incident_id and (a.silenced_by or a.state == "firing")
+    )
     return next(firing, alert.incident_id)
-
-
-def _lives(alert: Alert) -> bool:
-    return alert.state == "firing" or bool(alert.silenced_by)
 
 
 def status(history: History, book: Mapping[str, Alert], orders: StandingOrders) -> Status:

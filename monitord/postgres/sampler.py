@@ -81,17 +81,13 @@ class Sampler:
         self._done: dict[str, int] = {}
         self.found = Found()
 
-    @property
-    def running(self) -> bool:
-        return self._task is not None and not self._task.done()
-
     def start(self, now: float, newest: int, oldest: int, suspects: Iterable[tuple[int, str]] = ()) -> None:
         """Begin with what is due, if anything is and nothing is under way.
 
         `newest` is the newest whole label, those before `oldest` are left; `suspects` (labels and channels of seals
         that are unlike their trees) come first.
         """
-        if self.running:
+        if self._task is not None and not self._task.done():
             return
         is_time = self._again_at is None or not 0 <= now - self._again_at < self._length / 12
         due = [group for group in self._groups if self._is_due(group, now, newest)]

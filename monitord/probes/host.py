@@ -107,16 +107,11 @@ class HostProbe:
             return Unmeasured(path, "permission", f"{path} may not be read by this user")
         except OSError as error:
             return Unmeasured(path, "refused", f"{path} cannot be read: {error.strerror}")
-        return [*_fullness(path, found), *_whereabouts(path, place)]
+        where = () if place is None else (("disk_mount", place.mount), ("disk_device", place.device))
+        return [*_fullness(path, found), *(sample(name, value, "", path=path) for name, value in where)]
 
     def _ask(self, path: str) -> tuple[os.statvfs_result, Disk | None]:
         return self._statvfs(path), place_of(path)
-
-
-def _whereabouts(path: str, place: Disk | None) -> list[Sample]:
-    if place is None:
-        return []
-    return [sample("disk_mount", place.mount, "", path=path), sample("disk_device", place.device, "", path=path)]
 
 
 def _fullness(path: str, found: os.statvfs_result) -> list[Sample]:

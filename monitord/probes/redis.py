@@ -10,8 +10,7 @@ from monitord.failures import FailureError
 from monitord.redis import AbstractConnection, exceptions, info
 from monitord.redis.connection import STEP_SECONDS, IdleWatch, Server, renew
 from monitord.redis.errors import FULL, code, explain, refusal
-from monitord.redis.jobs import Jobs
-from monitord.redis.queues import KEPT, PARTS, STATES, key
+from monitord.redis.jobs import KEPT, PARTS, STATES, Jobs, key
 
 from .base import Measured, Request
 
@@ -37,17 +36,16 @@ class RedisProbe:
         self,
         url: str,
         queues: Sequence[str],
-        ca_file: str | None = None,
         prefixes: Mapping[str, str] | None = None,
         window: float = 3600.0,
     ) -> None:
         """A probe that has not connected yet; failed jobs are counted over `window` seconds.
 
         `url` is `redis://`, `rediss://` (certificates are verified unless it says `?ssl_cert_reqs=none`) or `unix://`.
-        `ca_file` has certificates to trust, as `?ssl_ca_certs=` does; `prefixes` are of queues whose keys do not begin
+        `prefixes` are of queues whose keys do not begin
         with `bull`. ValueError: the URL is none of these; its text is not in the message.
         """
-        self._server = Server(url, ca_file)
+        self._server = Server(url)
         self._where = self._server.where
         self._prefixes = {queue: (prefixes or {}).get(queue, "bull") for queue in queues}
         self._jobs = {queue: Jobs(prefix, queue, window) for queue, prefix in self._prefixes.items()}

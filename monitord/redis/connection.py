@@ -127,9 +127,9 @@ class Server:
     `where` is what it is called in a sentence, never the password; `database` the number of the one that is meant.
     """
 
-    def __init__(self, url: str, ca_file: str | None = None) -> None:
+    def __init__(self, url: str) -> None:
         """ValueError: it is no redis://, rediss:// or unix:// URL. Its text is not in the message."""
-        self._class, self._options = _options(url, ca_file)
+        self._class, self._options = _options(url)
         path = self._options.get("path")
         place = path if path is not None else f"{self._options['host']}:{self._options['port']}"
         self.where = f"Redis at {place}"
@@ -234,7 +234,7 @@ def _wrong(url: str) -> str | None:
     return None
 
 
-def _options(url: str, ca_file: str | None) -> tuple[type[AbstractConnection], dict[str, Any]]:
+def _options(url: str) -> tuple[type[AbstractConnection], dict[str, Any]]:
     try:
         parsed: dict[str, Any] = dict(parse_url(url))
     except (ValueError, exceptions.RedisError):
@@ -248,8 +248,6 @@ def _options(url: str, ca_file: str | None) -> tuple[type[AbstractConnection], d
         options |= {name: parsed[name] for name in _TLS if name in parsed}
         if options.get("ssl_cert_reqs", "required") not in {"none", "optional", "required"}:
             raise ValueError("ssl_cert_reqs in the Redis URL is none, optional or required")
-        if ca_file is not None:
-            options["ssl_ca_certs"] = ca_file
         return _TlsConnection, {"host": "localhost", "port": 6379} | options
     if issubclass(chosen, UnixDomainSocketConnection):
         if not options.get("path"):

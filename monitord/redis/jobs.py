@@ -12,14 +12,32 @@ from typing import Final
 
 from monitord.core.model import Sample, sample
 
-from .queues import key
-
+# How many jobs are in each state, under PREFIX:QUEUE:STATE.
+STATES: Final = (
+    *(("LLEN", "wait"), ("LLEN", "paused"), ("LLEN", "active")),
+    *(("ZCARD", "prioritized"), ("ZCARD", "delayed"), ("ZCARD", "failed")),
+)
+# What stays when all jobs are done: BullMQ writes `meta` when a queue is made, Bull before it counted jobs in `id`.
+KEPT: Final = ("meta", "id")
+# Type of key -> parts that are of it.
+PARTS_BY_TYPE: Final = {
+    "hash": ("meta",),
+    "string": ("id",),
+    "list": ("wait", "paused", "active"),
+    "zset": ("prioritized", "delayed", "failed", "completed", "waiting-children", "repeat"),
+    "stream": ("events",),
+}
+PARTS: Final = tuple(part for parts in PARTS_BY_TYPE.values() for part in parts)
 _WHOLE: Final = re.compile(rb"\d{1,15}")
 # What older workers put into a list of waiting jobs to wake each other up.
 _MARKER: Final = b"0:"
 
 Command = tuple[str | bytes, ...]
 Answers = Mapping[Command, object]
+
+
+def key(prefix: str, queue: str, part: str) -> str:
+    return f"{prefix}:{queue}:{part}"
 
 
 class Jobs:

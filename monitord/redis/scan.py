@@ -14,7 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from . import info
 from .connection import Server, renew
-from .queues import KEPT, PARTS, PARTS_BY_TYPE
+from .jobs import KEPT, PARTS, PARTS_BY_TYPE
 
 SCAN_ROUNDS: Final = 100
 SCAN_COUNT: Final = 1000

@@ -43,8 +43,8 @@ def silence(
             raise ValueError(f"{name} is longer than {LONGEST_TEXT} characters")
         if not text.isprintable():
             raise ValueError(f"{name} has characters in it that cannot be shown")
-    if rule:
-        _known_rule(rule)
+    if rule and rule not in (names := rule_names()):
+        raise ValueError(f"--rule: {rule!r} is no rule{_nearest(rule, names)}")
     length = _length(lasts)
     if every:
         try:
@@ -109,12 +109,6 @@ def awaited(silences: Silences, commands: Iterable[Command]) -> dict[str, Silenc
 
 def subjects(state: State, orders: StandingOrders) -> frozenset[str]:
     return known_subjects(state.history, state.alerts, effective(orders, state.history))
-
-
-def _known_rule(rule: str) -> None:
-    names = rule_names()
-    if rule not in names:
-        raise ValueError(f"--rule: {rule!r} is no rule{_nearest(rule, names)}")
 
 
 def _length(text: str) -> timedelta:

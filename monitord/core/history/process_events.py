@@ -22,6 +22,7 @@ _TOGETHER: Final = {
     "resurrected": "started with the whole fleet, as PM2 came back with its saved list",
     "unknown": "restarted together with the whole fleet; by whom, or why, is not known",
 }
+_BY_ACT: Final = frozenset({"restarted", "stopped", "started"})
 LIST_SECONDS: Final = 5.0
 """How long after a reading began its list may have been made: no answer is waited for much longer."""
 _LEFT_BEHIND: Final = "not in PM2's list since PM2 came back: its saved list is incomplete (pm2 save)"
@@ -100,14 +101,11 @@ def _how(end: ProcessExit) -> str:
 def dated(found: Sequence[ServiceEvent], new: Mapping[str, Process], reports: BusReports) -> list[ServiceEvent]:
     """The events of one name between two readings, each with its moment where it is known."""
     done = any(act.said for act in reports.acts)
+    acts = [done and event.by == "operator" and event.change in _BY_ACT for event in found]
     return [
-        replace(event, at=_moment(event, new, reports), said=event.said or (done and _is_of_an_act(event)))
-        for event in found
+        replace(event, at=_moment(event, new, reports), said=event.said or is_act)
+        for event, is_act in zip(found, acts, strict=True)
     ]
-
-
-def _is_of_an_act(event: ServiceEvent) -> bool:
-    return event.by == "operator" and event.change in {"restarted", "stopped", "started"}
 
 
 def _moment(event: ServiceEvent, new: Mapping[str, Process], reports: BusReports) -> float | None:
@@ -241,7 +239,8 @@ def _went_down(
         return ServiceEvent(name, "crashed", "pm2", detail)
     if state in WAITING:
         detail = f"ended {how(ends[-1]) or 'by itself'}" if ends else f"ended by itself{ended}"
-        return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{_backoff(new)}")
+        backoff = " (exp_backoff_restart_delay)" if any(process.backoff for process in new.values()) else ""
+        return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{backoff}")
     if is_well and reports.periodic and (ends or not any(process.autorestart for process in new.values())):
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
     may_end = all(process.may_end for process in new.values()) and bool(ends)
@@ -256,10 +255,6 @@ def _went_down(
     if may_end or not any(process.autorestart for process in new.values()):
         return ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is configured not to restart it{ended}")
     return ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}")
-
-
-def _backoff(processes: Mapping[str, Process]) -> str:
-    return " (exp_backoff_restart_delay)" if any(process.backoff for process in processes.values()) else ""
 
 
 def _last_code(processes: Mapping[str, Process]) -> str:

@@ -136,7 +136,8 @@ def update_fleet(
         name: processes
         for name, processes in _listed(reading).items()
         # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
-        if name in orders.services or not all(_is_apart(process) for process in processes.values())
+        if name in orders.services
+        or not all(one.told.get("service_self") or one.told.get("service_module") for one in processes.values())
     }
     window, late = orders.restarts_window.total_seconds(), orders.late_after.total_seconds()
     watched_since = before if before is not None and now - before <= late else None
@@ -247,10 +248,6 @@ def update_fleet(
     return replace(history, services=services, roster=roster, fleet_restart=last, daemon=daemon), events
 
 
-def _is_apart(process: _Listed) -> bool:
-    return bool(process.told.get("service_self") or process.told.get("service_module"))
-
-
 def _is_alive(processes: Mapping[str, Process]) -> bool:
     return any(process.state == "online" for process in processes.values())
 
@@ -344,7 +341,8 @@ def _since_when(old: Mapping[str, Process], new: Mapping[str, Process], reports:
     processes, now = {}, reports.now
     for instance, process in new.items():
         was = old.get(instance)
-        if was is not None and was.state == process.state and was.since is not None and _is_same_run(was, process):
+        is_same_run = was is not None and (process.state not in _BEGUN or was.started_at == process.started_at)
+        if was is not None and was.state == process.state and was.since is not None and is_same_run:
             since = was.since
         elif process.state in _BEGUN and process.started_at is not None and process.started_at <= now:
             since = process.started_at
@@ -382,10 +380,6 @@ def _is_given_up(was: Process | None, process: Process) -> bool:
     if was is None:
         return process.created_at is None and process.last_started_at is not None
     return was.given_up if was.state == process.state else was.created_at is not None and process.created_at is None
-
-
-def _is_same_run(was: Process, process: Process) -> bool:
-    return process.state not in _BEGUN or was.started_at == process.started_at
 
 
 def _is_going(process: Process) -> bool:

@@ -18,8 +18,7 @@ from monitord.core.blocks import Block, Grid, Member, Paragraph
 from monitord.core.copying import replace
 from monitord.core.history.model import Fleet, History
 from monitord.core.history.processes import by_service, update_fleet
-from monitord.core.latest import latest
-from monitord.core.lazy import LazyMapping
+from monitord.core.latest import LazyMapping, latest
 from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, Sample, Unknown
 from monitord.core.orders import Expected, ServiceOrders, StandingOrders
 from monitord.core.report.criterion import SuccessCriterion

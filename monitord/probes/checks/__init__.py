@@ -114,7 +114,7 @@ class ChecksProbe:
             await asyncio.wait(begun, timeout=max(0.0, deadline - loop.time()))
         fresh = [name for name, task in self._running.items() if task.done()]
         for name in fresh:
-            self._last[name] = _told(name, _came_of(name, self._running.pop(name)), request.now)
+            self._last[name] = _told(name, self._running.pop(name), request.now)
         return self._measured(frozenset(fresh))
 
     async def close(self) -> None:
@@ -165,13 +165,9 @@ class ChecksProbe:
         return Measured(tuple(samples), tuple(gaps))
 
 
-def _came_of(name: str, task: asyncio.Task[CheckResult | Failure]) -> CheckResult | Failure:
-    if task.cancelled():
-        return Failure("internal", f"the check {name} was cancelled by its own driver")
-    return task.result()
-
-
-def _told(name: str, came: CheckResult | Failure, now: float) -> _Last:
+def _told(name: str, task: asyncio.Task[CheckResult | Failure], now: float) -> _Last:
+    cancelled = Failure("internal", f"the check {name} was cancelled by its own driver")
+    came = cancelled if task.cancelled() else task.result()
     if isinstance(came, Failure):
         return _Last((sample(VALUE, None, check=name),), Unmeasured(name, came.kind, came.error, alone=True), now)
     return _Last(came.samples, None, now)

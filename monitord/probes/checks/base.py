@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from monitord.core.model import Sample, Value, sample
 from monitord.core.subjects.check_rules import UNIT, VALUE
+from monitord.core.subjects.endpoints import ERROR, PROBLEM
+
+if TYPE_CHECKING:
+    from monitord.connections import EndpointProblemError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,15 @@ class CheckResult:
 def result(name: str, value: Value, unit: str, *more: Sample) -> CheckResult:
     """A result of a number (None: there is none), what that is in, and what else was measured."""
     return CheckResult((sample(VALUE, value, check=name), sample(UNIT, unit, "", check=name), *more))
+
+
+def answered(
+    name: str, took: float | None, place: str, problem: EndpointProblemError | None, *more: Sample
+) -> CheckResult:
+    """A result of an endpoint: how long it took (seconds, None: it did not answer), and what is wrong, if anything."""
+    wrong = sample(PROBLEM, problem.kind if problem else None, "", check=name)
+    error = sample(ERROR, f"{place} {problem.what}" if problem else None, "", check=name)
+    return result(name, None if took is None else round(took * 1000.0, 1), "ms", wrong, error, *more)
 
 
 class CheckClient(Protocol):

@@ -17,9 +17,9 @@ from monitord.config.checks import HttpCheckSettings
 from monitord.connections import Connection, EndpointProblemError, Target, connected, explained, target_of
 from monitord.core import humanize
 from monitord.core.model import sample
-from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM, STATUS
+from monitord.core.subjects.endpoints import CERTIFICATE, STATUS
 from monitord.http_exchange import exchange
-from monitord.probes.checks.base import CheckResult, result
+from monitord.probes.checks.base import CheckResult, answered
 
 MOST_READ: Final = 64 * 1024
 MOST_REDIRECTS: Final = 5
@@ -60,12 +60,11 @@ class HttpCheck:
         except Exception as error:  # noqa: BLE001 - what is no problem of the endpoint is raised again there
             problem = explained(error)
         status = answer.status if answer is not None else None
-        return result(
+        return answered(
             self.name,
-            None if took is None else round(took * 1000.0, 1),
-            "ms",
-            sample(PROBLEM, problem.kind if problem else None, "", check=self.name),
-            sample(ERROR, f"{self._target.place} {problem.what}" if problem else None, "", check=self.name),
+            took,
+            self._target.place,
+            problem,
             sample(STATUS, status, check=self.name),
             sample(CERTIFICATE, answer.expires if answer is not None else None, "timestamp", check=self.name),
         )

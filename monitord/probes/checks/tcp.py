@@ -7,8 +7,8 @@ import asyncio
 from monitord.config.checks import TcpCheckSettings
 from monitord.connections import connected, explained, split
 from monitord.core.model import sample
-from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM
-from monitord.probes.checks.base import CheckResult, result
+from monitord.core.subjects.endpoints import CERTIFICATE
+from monitord.probes.checks.base import CheckResult, answered
 
 
 class TcpCheck:
@@ -34,14 +34,8 @@ class TcpCheck:
                     took, expires = loop.time() - began, connection.expires
         except (OSError, EOFError) as error:
             problem = explained(error)
-        return result(
-            self.name,
-            None if took is None else round(took * 1000.0, 1),
-            "ms",
-            sample(PROBLEM, problem.kind if problem else None, "", check=self.name),
-            sample(ERROR, f"{self._where} {problem.what}" if problem else None, "", check=self.name),
-            sample(CERTIFICATE, expires, "timestamp", check=self.name),
-        )
+        certificate = sample(CERTIFICATE, expires, "timestamp", check=self.name)
+        return answered(self.name, took, self._where, problem, certificate)
 
     async def close(self) -> None:
         """Nothing is kept."""
