@@ -14,7 +14,7 @@ from typing import Final, Literal
 from monitord.config.routes import Hours
 from monitord.core import humanize
 from monitord.core.alerting import evidence
-from monitord.core.alerting.contacts import annotations_of
+from monitord.core.alerting.escalation import annotations_of
 from monitord.core.engine import Decision
 from monitord.core.model import Action, Alert, Severity, Transition
 from monitord.core.report.model import Report

@@ -27,14 +27,14 @@ class ListedProcess:
 
     How the counters move, as PM2 7.0 was seen to move them:
 
-    | what happens | restarts | created_at | unstable_restarts |
-    |---|---|---|---|
-    | crash or exit, restarted by PM2 | +1 | same | +1 if it lived under min_uptime, 1 s, early in its life |
-    | too many of those: `errored` | same | None | 0 |
-    | pm2 restart, reload, cron_restart, watch, max_memory_restart | +1 | now | 0 |
-    | pm2 restart or start of what is stopped or errored | same | now | 0 |
-    | pm2 stop | same | same | may rise, as for an exit |
-    | pm2 reset (the process itself runs on) | 0 | now | 0 |
+    | what happens | restarts | created_at |
+    |---|---|---|
+    | crash or exit, restarted by PM2 | +1 | same |
+    | too many under min_uptime (1 s), early in its life: `errored` | same | None |
+    | pm2 restart, reload, cron_restart, watch, max_memory_restart | +1 | now |
+    | pm2 restart or start of what is stopped or errored | same | now |
+    | pm2 stop | same | same |
+    | pm2 reset (the process itself runs on) | 0 | now |
 
     An end moves nothing by itself. What has a restart_delay is called `waiting restart` after each end, also where PM2
     will not restart it (autorestart false, a code of stop_exit_codes, given up on); `pm2 stop` makes it `stopped`.
@@ -54,8 +54,6 @@ class ListedProcess:
         created_at: when an operator last touched it, epoch seconds; None once PM2 gave up on it.
         started_at: when the running process was started, epoch seconds; None when not online or launching.
         exit_code: of the last exit; 0 also stands for every death by signal. None before the first exit.
-        autorestart: False when PM2 leaves it stopped after an exit.
-        cron_restart: the schedule PM2 restarts it by.
         memory_limit_bytes: PM2 restarts it past this; such a restart looks like an operator's.
         module: it is a PM2 module (pm2-logrotate), not an app.
         watch: PM2 restarts it when its files change; such a restart looks like an operator's.
@@ -65,8 +63,7 @@ class ListedProcess:
         last_started_at: when its last run was started, epoch seconds, whether it runs or not; None when unsaid.
         restart_delay: seconds PM2 waits after each end before it restarts it; None when it does not.
         may_end: PM2 leaves it stopped after the exit code it has, or 0 where it has none (stop_exit_codes).
-        numbers: what the app reports; none without instrumentation.
-        numbers_form: under which names, and in which units.
+        numbers: what the app reports (none without instrumentation), under the names and in the units of the form.
         heap_limit_bytes: the most heap that Node may use (--max-old-space-size); None where it has no limit.
         made: what was made of it, kept by whoever made it for as long as only what it uses and reports changes.
     """

@@ -86,12 +86,7 @@ class Catalogue:
 
 
 async def whole(
-    connection: Connection,
-    names: Sequence[tuple[str | None, str]],
-    defaults: Sequence[str],
-    at: float,
-    *,
-    sized: bool,
+    connection: Connection, names: Sequence[tuple[str | None, str]], defaults: Sequence[str], at: float, *, sized: bool
 ) -> Catalogue:
     """The catalogue of a database, with tables of these `names` (schema, name) in it, in a transaction.
 

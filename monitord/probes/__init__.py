@@ -145,10 +145,7 @@ def _redis(context: ProbeContext) -> Probe:
     try:
         prefixes = {queue: orders.prefix_of(queue) for queue in orders.queues}
         return RedisProbe(
-            url.get_secret_value(),
-            orders.queues,
-            prefixes=prefixes,
-            window=orders.queue_window.total_seconds(),
+            url.get_secret_value(), orders.queues, prefixes=prefixes, window=orders.queue_window.total_seconds()
         )
     except ValueError as error:
         raise SettingsError((f"{with_alias('MONITORD_REDIS__URL')}: {error}",)) from None

@@ -22,7 +22,7 @@ from monitord.keccak import load_keccak256
 from monitord.probes.base import Measured, Request
 
 if TYPE_CHECKING:
-    from monitord.postgres.published import Published
+    from monitord.postgres.participation import Published
     from monitord.postgres.session import Session
 
 # All that is asked at one time: at a request a second it takes a few seconds, and longer where nodes fail.
@@ -182,7 +182,7 @@ class ChainProbe:
         if self._session is None:
             return [], "Postgres is not watched, and so nothing is known of what is published"
         from monitord.postgres.errors import PostgresError
-        from monitord.postgres.published import published
+        from monitord.postgres.participation import published
 
         now = request.now + request.database_ahead
         settle = min(_SETTLE_SECONDS, self._length * _SETTLE_SHARE)

@@ -33,11 +33,7 @@ class RedisProbe:
     name = "redis"
 
     def __init__(
-        self,
-        url: str,
-        queues: Sequence[str],
-        prefixes: Mapping[str, str] | None = None,
-        window: float = 3600.0,
+        self, url: str, queues: Sequence[str], prefixes: Mapping[str, str] | None = None, window: float = 3600.0
     ) -> None:
         """A probe that has not connected yet; failed jobs are counted over `window` seconds.
 

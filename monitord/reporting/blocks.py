@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitord.core.alerting.contacts import annotations_of
+from monitord.core.alerting.escalation import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Item, Paragraph, Section, Style, Verbatim
 from monitord.core.humanize import plural

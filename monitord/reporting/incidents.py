@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.alerting.contacts import annotations_of
+from monitord.core.alerting.escalation import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
 from monitord.reporting.terminal import MARKS, Terminal, table

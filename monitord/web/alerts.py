@@ -9,8 +9,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from monitord.core import humanize
-from monitord.core.alerting.contacts import annotations_of
-from monitord.core.alerting.escalation import escalation
+from monitord.core.alerting.escalation import annotations_of, escalation
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import Alert
 from monitord.core.report.model import Report

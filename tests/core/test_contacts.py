@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from monitord.core.alerting.contacts import most_specific
-from monitord.core.alerting.escalation import escalation
+from monitord.core.alerting.escalation import escalation, most_specific
 from monitord.core.alerting.incidents import incidents
 from monitord.core.status import alert_fields
 from monitord.jsonable import document

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from monitord.core.alerting.contacts import annotations_of
+from monitord.core.alerting.escalation import annotations_of
 from monitord.core.alerting.lifecycle import key
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State, decide

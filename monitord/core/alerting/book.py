@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from monitord.core.alerting import contacts, inhibition, lifecycle
+from monitord.core.alerting import escalation, inhibition, lifecycle
 from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
@@ -61,7 +61,7 @@ def judge(
     if judgements is None:
         return {alert.subject: Unknown(rule.name, alert.subject, "its probe cannot measure") for alert in own}
     failed = observation.readings[rule.probe].failure is not None
-    answers = contacts.annotated(judgements, orders)
+    answers = escalation.annotated(judgements, orders)
     silent = [alert.subject for alert in own if alert.subject not in answers]
     if silent and rule.members is not None:
         members = rule.members(history, orders)

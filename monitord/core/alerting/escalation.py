@@ -1,4 +1,4 @@
-"""The text that is handed on when an issue goes to somebody else, as operators write it by hand: filled in.
+"""What goes with an alert to somebody else: the text as operators write it by hand, a runbook, whom to contact.
 
 Severity, component, issue, duration, and the impact: where epochs are watched, what it does to collection, to sealing
 and to claims. Where the rule does not say, the impact is given as not known, never as none.
@@ -6,22 +6,21 @@ and to claims. Where the rule does not say, the impact is given as not known, ne
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from monitord.core import humanize
-from monitord.core.alerting.contacts import annotations_of
-from monitord.core.model import Alert, Severity
+from monitord.core.copying import replace
+from monitord.core.model import Alert, Finding, Judgement, Severity
+from monitord.core.names import is_pattern, means
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
 from monitord.core.subjects.registry import subject_named
 
 
 def escalation(
-    alert: Alert,
-    orders: StandingOrders,
-    now: datetime,
-    ended: datetime | None = None,
-    severity: Severity | None = None,
+    alert: Alert, orders: StandingOrders, now: datetime, ended: datetime | None = None, severity: Severity | None = None
 ) -> str:
     """A line a field. `ended` is when it was over; None while it lasts. `severity`: the worst it came to."""
     lasted = humanize.duration(max(0.0, ((ended or now) - alert.since).total_seconds()))
@@ -51,3 +50,34 @@ def _component(alert: Alert) -> str:
         return itself.title
     measured = subject_named(alert.probe)
     return f"{measured.component if measured is not None else ''} {alert.subject}".strip()
+
+
+def annotated(judgements: Iterable[Judgement], orders: StandingOrders) -> dict[str, Judgement]:
+    """A rule's answers by subject, each finding with its runbook and its contact; what a check sets itself stays."""
+    answers = {judgement.subject: judgement for judgement in judgements}
+    if orders.runbooks or orders.contacts:
+        for subject, one in answers.items():
+            if isinstance(one, Finding):
+                runbook = one.runbook or most_specific(orders.runbooks, one.rule, subject)
+                contact = one.contact or most_specific(orders.contacts, one.rule, subject)
+                answers[subject] = replace(one, runbook=runbook, contact=contact)
+    return answers
+
+
+def most_specific(table: Mapping[str, str], rule: str, subject: str) -> str:
+    """What a table by rules and subjects (shell patterns) has for an alert; "" where it has nothing.
+
+    A name comes before a pattern, a longer pattern before a shorter one, the subject before the rule.
+    """
+    found = [
+        (math.inf if not is_pattern(written) or written == name else len(written), name == subject, said)
+        for written, said in table.items()
+        for name in (rule, subject)
+        if means(written, name)
+    ]
+    return max(found, default=(0, False, ""))[-1]
+
+
+def annotations_of(finding: Finding) -> tuple[tuple[str, str], ...]:
+    """The runbook and the contact of a finding, as far as it has any, each with what it is called."""
+    return tuple((name, said) for name, said in (("Runbook", finding.runbook), ("Contact", finding.contact)) if said)

@@ -153,10 +153,7 @@ def _closed(series: TrendSeries, watched: float, skipped: int, terms: Terms) -> 
     lows, swings = (*series.troughs, trough, *blind), (*series.swings, swing, *blind)
     gone = len(series.troughs) + 1 + skipped - min(len(lows), BUCKETS_KEPT)
     return replace(
-        series,
-        begun=series.begun + gone * series.width,
-        troughs=lows[-BUCKETS_KEPT:],
-        swings=swings[-BUCKETS_KEPT:],
+        series, begun=series.begun + gone * series.width, troughs=lows[-BUCKETS_KEPT:], swings=swings[-BUCKETS_KEPT:]
     )
 
 

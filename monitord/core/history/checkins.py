@@ -11,13 +11,8 @@ from monitord.core.model import Reading
 from monitord.core.moments import Moment
 
 # The samples of a job's check: its last reports (Unix seconds), the exit code and the length of its last run.
-STARTED, SUCCEEDED, FAILED, CODE, TOOK = (
-    "job_started",
-    "job_succeeded",
-    "job_failed",
-    "job_code",
-    "job_took",
-)
+STARTED, SUCCEEDED, FAILED = "job_started", "job_succeeded", "job_failed"
+CODE, TOOK = "job_code", "job_took"
 KEEP_LOST: Final = 20
 _TIMES: Final = (STARTED, SUCCEEDED, FAILED)
 

@@ -152,9 +152,7 @@ def adopt_members(history: History, group: str) -> History:
     roster, shared = members(reading)
     if group in roster:
         found = replace(
-            kept,
-            roster={**kept.roster, group: roster[group]},
-            shared={**kept.shared, group: shared.get(group, ())},
+            kept, roster={**kept.roster, group: roster[group]}, shared={**kept.shared, group: shared.get(group, ())}
         )
     else:
         found = replace(kept, strangers=tuple(sorted({*(kept.strangers or ()), group})))

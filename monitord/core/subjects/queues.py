@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.history.jobs import failures
+from monitord.core.history.measures import failures
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Observation
 from monitord.core.orders import StandingOrders

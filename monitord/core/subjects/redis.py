@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from monitord.core import humanize
 from monitord.core.copying import replace
 from monitord.core.dependencies import logs_of
-from monitord.core.history.jobs import update_jobs
+from monitord.core.history.measures import update_jobs
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders

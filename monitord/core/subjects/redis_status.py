@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid
-from monitord.core.history.jobs import failures
-from monitord.core.history.measures import risen
+from monitord.core.history.measures import failures, risen
 from monitord.core.history.model import History
 from monitord.core.humanize import NOTHING, said
 from monitord.core.model import Reading
