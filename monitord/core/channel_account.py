@@ -20,7 +20,6 @@ BITMAPS: Final = (1024, 512, 128)
 _HEAD, _SLOT = 82, 42
 
 State = Literal["OK", "BEHIND", "DIFFERENT", "MISSING", "SUPERSEDED"]
-STATES: Final[tuple[State, ...]] = ("OK", "BEHIND", "DIFFERENT", "MISSING", "SUPERSEDED")
 
 
 def account_size(bitmap: int) -> int:

@@ -1,27 +1,22 @@
-"""Questions to PM2 over `$PM2_HOME/rpc.sock`: the three that only read, each with a deadline.
+"""Questions to PM2 over `$PM2_HOME/rpc.sock`: its process list, and whether it answers, each with a deadline.
 
-The same socket takes orders to stop and kill, and whoever may write to it may give them. So what may be sent is
-a list in the code, not a setting, and is checked before a byte is sent.
+The same socket takes orders to stop and kill, and whoever may write to it may give them: nothing else is ever sent.
 """
 
 import asyncio
 import itertools
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
-from typing import Final, Literal, NoReturn, TypeVar, get_args
+from typing import Literal, NoReturn
 
 from monitord.threads import WorkerBusy, WorkerThread
 
 from . import Pm2Error, process_list, wire
 from .process_list import ListedProcess
 
-Method = Literal["getVersion", "ping"]
+Method = Literal["getMonitorData", "ping"]
 
-_ALLOWED: Final = frozenset[str](get_args(Method))
-_Read = TypeVar("_Read")
 _CHUNK_BYTES = 256 * 1024
 _LARGE_BYTES = 1024 * 1024  # parsed in 5 ms or so: past that, beside the event loop
 _FULL_QUEUE_SECONDS = 0.05
@@ -44,13 +39,25 @@ class Pm2Client:
 
     async def processes(self, *, timeout: float) -> tuple[ListedProcess, ...]:
         """PM2's process list; `timeout` is the seconds for everything. Pm2Error: see its kinds."""
-        return await self._asked("getMonitorData", partial(_listed, self._home, self._lists), timeout)
+        home = self._home
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._listed(await self._answer("getMonitorData"))
+        except wire.WireError as error:
+            raise Pm2Error("protocol", f"PM2 at {home} does not speak its protocol: {error}") from None
+        except TimeoutError:
+            raise Pm2Error("timeout", f"PM2 at {home} did not answer getMonitorData within {timeout:g} s") from None
+        except OSError as error:
+            _explain(home, error)
 
-    async def call(self, method: Method, *, timeout: float) -> object:
-        """PM2's answer to `method`. Pm2Error: see its kinds. ValueError: it is not allowed, and nothing was sent."""
-        if method not in _ALLOWED:
-            raise ValueError(f"monitord only reads: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
-        return await self._asked(method, partial(_result, self._home, method), timeout)
+    async def _listed(self, body: wire.Argument) -> tuple[ListedProcess, ...]:
+        if len(body) <= _LARGE_BYTES:
+            return self._lists.read(body)
+        # The thread gives the interpreter up between apps, and the loop keeps turning. The deadline is the caller's.
+        try:
+            return await _parsing.run(self._lists.read, body, timeout=_PARSING_SECONDS)
+        except WorkerBusy as error:
+            raise Pm2Error("timeout", f"PM2 at {self._home} answers more than can be read in time: {error}") from None
 
     async def ping(self) -> None:
         """Ask over the kept connection, if any, whether anybody answers; the deadline is the caller's.
@@ -69,19 +76,7 @@ class Pm2Client:
         """Leave the connection that is kept. The next question makes another one."""
         self._keep(None)
 
-    async def _asked(self, method: str, read: Callable[[wire.Argument], Awaitable[_Read]], timeout: float) -> _Read:
-        home = self._home
-        try:
-            async with asyncio.timeout(timeout):
-                return await read(await self._answer(method))
-        except wire.WireError as error:
-            raise Pm2Error("protocol", f"PM2 at {home} does not speak its protocol: {error}") from None
-        except TimeoutError:
-            raise Pm2Error("timeout", f"PM2 at {home} did not answer {method} within {timeout:g} s") from None
-        except OSError as error:
-            _explain(home, error)
-
-    async def _answer(self, method: str) -> wire.Argument:
+    async def _answer(self, method: Method) -> wire.Argument:
         kept, self._idle = self._idle, None
         if kept is not None:
             if kept.leads_to(self._home / "rpc.sock"):
@@ -91,7 +86,7 @@ class Pm2Client:
             kept.abort()
         return await self._ask(await _Connection.made(self._home), method)
 
-    async def _ask(self, connection: "_Connection", method: str) -> wire.Argument:
+    async def _ask(self, connection: "_Connection", method: Method) -> wire.Argument:
         try:
             answer = await connection.ask(method)
         except BaseException:
@@ -130,7 +125,7 @@ class _Connection:
         """Whether whoever connects to `path` now would reach the same PM2: one that was replaced may live on."""
         return not (self._reader.at_eof() or self._writer.is_closing()) and self._socket_file == identity(path)
 
-    async def ask(self, method: str) -> wire.Argument:
+    async def ask(self, method: Method) -> wire.Argument:
         call_id = f"monitord:{next(_ids)}"
         self._writer.write(wire.encode([{"type": "call", "method": method, "args": [{}]}, call_id]))
         await self._writer.drain()
@@ -158,12 +153,6 @@ async def processes(home: Path, *, timeout: float) -> tuple[ListedProcess, ...]:
     """PM2's process list over a connection of its own, as `Pm2Client.processes` has it."""
     with closing(Pm2Client(home)) as client:
         return await client.processes(timeout=timeout)
-
-
-async def call(home: Path, method: Method, *, timeout: float) -> object:
-    """PM2's answer to `method`, over a connection of its own, with the errors of `Pm2Client.call`."""
-    with closing(Pm2Client(home)) as client:
-        return await client.call(method, timeout=timeout)
 
 
 def identity(path: Path) -> tuple[int, int, int] | None:
@@ -195,26 +184,6 @@ async def connect(path: Path) -> socket.socket:
     except BaseException:
         sock.close()
         raise
-
-
-async def _listed(home: Path, lists: process_list.ProcessLists, body: wire.Argument) -> tuple[ListedProcess, ...]:
-    if len(body) <= _LARGE_BYTES:
-        return lists.read(body)
-    # The thread gives the interpreter up between apps, and the loop keeps turning. The deadline is the caller's.
-    try:
-        return await _parsing.run(lists.read, body, timeout=_PARSING_SECONDS)
-    except WorkerBusy as error:
-        raise Pm2Error("timeout", f"PM2 at {home} answers more than can be read in time: {error}") from None
-
-
-async def _result(home: Path, method: str, body: wire.Argument) -> object:
-    match wire.unpack(body):
-        case {"error": _}:
-            raise Pm2Error("protocol", f"PM2 at {home} answered {method} with an error")
-        case {"args": [result, *_]}:
-            return result
-        case _:
-            raise Pm2Error("protocol", f"PM2 at {home} answered {method} with something else than a result")
 
 
 def _explain(home: Path, error: OSError) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What is kept of numbers between readings: what a counter rose by, since when one is past its limit, a queue's jobs."""
+"""What is kept of numbers between readings: what a counter rose by, since when one is past its limit, queues' jobs."""
 
 from __future__ import annotations
 
