@@ -12,8 +12,6 @@ PlotName = Literal["memory", "memory_small", "states", "growth", "delays", "valu
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """One sentence, or a few."""
-
     kind: ClassVar[str] = "paragraph"
     text: str
     style: Style | None = None
@@ -52,8 +50,6 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Checklist:
-    """Criteria and whether each is met."""
-
     kind: ClassVar[str] = "checklist"
     items: tuple[Item, ...]
 
@@ -208,7 +204,6 @@ class Section:
 
 
 def without_plots(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same where nothing is drawn of what is recorded."""
     for block in blocks:
         if isinstance(block, Grid):
             yield block.without_plots()

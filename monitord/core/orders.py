@@ -261,7 +261,6 @@ class StandingOrders:
         return _own(self._table(table).growth_limit, self.growth_limit)
 
     def growth_window_of(self, table: str) -> float:
-        """The seconds over which the growth of a table is judged."""
         return (self._table(table).growth_window or self.growth_window).total_seconds()
 
     def growth_steady_of(self, table: str) -> int:

@@ -30,8 +30,6 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a part of what a probe measures could not be measured."""
-
     kind: Kind
     error: str
 

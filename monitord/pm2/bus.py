@@ -48,13 +48,13 @@ class Bus:
     def __init__(
         self,
         home: Path,
-        on_exit: Callable[[], None] | None = None,
+        on_exit: Callable[[], object] = tuple,
         *,
         say: Callable[[Sequence[ProcessExit]], Sequence[ProcessExit]] = tuple,
         say_act: Callable[[OperatorAction], bool] = lambda _: False,
-        on_act: Callable[[], None] | None = None,
-        on_edge: Callable[[bool], None] | None = None,
-        on_link: Callable[[bool], None] | None = None,
+        on_act: Callable[[], object] = tuple,
+        on_edge: Callable[[bool], object] = bool,
+        on_link: Callable[[bool], object] = bool,
     ) -> None:
         """A listener to the PM2 of this home. The functions are called on the loop, and must not block.
 
@@ -140,7 +140,7 @@ class Bus:
                 await self._hear()
             if self._connected_at != linked_at:
                 self._ended = True
-                self._tell_link(is_there=False)
+                loop.call_soon(self._on_link, False)
             if self._heard or loop.time() - began >= _LAST_DELAY_SECONDS:
                 delay = _FIRST_DELAY_SECONDS
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy
@@ -175,7 +175,7 @@ class Bus:
             self._tell_edge(heard=True)
         if self._ended:
             self._ended = False
-            self._tell_link(is_there=True)
+            asyncio.get_running_loop().call_soon(self._on_link, True)
 
     def _deaf(self) -> None:
         self._connected = False
@@ -184,12 +184,7 @@ class Bus:
 
     def _tell_edge(self, heard: bool) -> None:
         self._lost, self._losing = not heard, None
-        if self._on_edge is not None:
-            asyncio.get_running_loop().call_soon(self._on_edge, heard)
-
-    def _tell_link(self, *, is_there: bool) -> None:
-        if self._on_link is not None:
-            asyncio.get_running_loop().call_soon(self._on_link, is_there)
+        asyncio.get_running_loop().call_soon(self._on_edge, heard)
 
     async def _receive_some(self, reader: asyncio.StreamReader, decoder: BusDecoder) -> bool:
         """One chunk. What was read is gone when this returns: no frame outlives its parsing. False at the end."""
@@ -214,7 +209,7 @@ class Bus:
 
     def _receive_action(self, fact: bus_events.Fact, arrived: float, *, is_over: bool) -> None:
         """The operator action in this fact, kept, and reported where it is new."""
-        if is_over and self._on_act is not None:
+        if is_over:
             asyncio.get_running_loop().call_soon(self._on_act)
         if (act := bus_events.act_of(fact, arrived)) is None:
             return
@@ -227,7 +222,7 @@ class Bus:
             self._acts[key] = replace(act, said=said)
 
     def _wake_for(self, exits: Sequence[ProcessExit]) -> None:
-        if self._on_exit is not None and any(not each.manually for each in exits):
+        if any(not each.manually for each in exits):
             # Not called from here: what goes wrong in it is no end of this connection.
             asyncio.get_running_loop().call_soon(self._on_exit)
 

@@ -94,7 +94,6 @@ class IpcChannel:
         return self._channel is not None
 
     def close(self) -> None:
-        """Leave the channel; nothing is called back any more."""
         channel, self._channel = self._channel, None
         if channel is None:
             return

@@ -39,8 +39,6 @@ MOST_LATEST: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What there is of a table, and whether it may be read."""
-
     there: bool = False
     readable: bool = False
     pages: int = 0

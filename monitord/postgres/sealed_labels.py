@@ -135,7 +135,6 @@ class SealedLabels:
     async def _read(
         self, connection: Connection, labels: Iterable[int], start: int, now: float
     ) -> list[asyncpg.Record]:
-        """Read these labels anew; the rows that were found."""
         asked = list(labels)
         length, groups = self._calendar.length, list(self._groups)
         found = await connection.fetch(queries.EPOCHS, asked, length, start, int(now), groups)

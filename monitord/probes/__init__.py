@@ -59,7 +59,6 @@ class ProbeContext:
 
     @cached_property
     def reports(self) -> Reports:
-        """What jobs have reported, read for all that ask for it."""
         from monitord.probes.checks.checkin import Reports
 
         return Reports(self.settings.state_dir)
@@ -77,8 +76,12 @@ class ProbeContext:
 
     @property
     def opened(self) -> Session | None:
-        """The session to Postgres, where a probe has asked for it."""
         return self.session if "session" in self.__dict__ else None
+
+    async def close(self) -> None:
+        for name in self.__dict__.keys() & {"session", "shared", "reports"}:
+            with suppress(Exception):
+                await self.__dict__[name].close()
 
 
 def _pm2(context: ProbeContext) -> Probe:
@@ -258,10 +261,9 @@ class Probes:
                 probe.listen(partial(heard, probe.name))
 
     async def close(self) -> None:
-        for closing in (*self.all, self._context.opened):
-            if closing is not None:
-                with suppress(Exception):
-                    await closing.close()
+        for close in (*(probe.close for probe in self.all), self._context.close):
+            with suppress(Exception):
+                await close()
 
 
 def count_cap(table: str, orders: StandingOrders) -> int:

@@ -36,7 +36,6 @@ class AddedProbe:
             await inner.ping()
 
     def _pass_on(self) -> None:
-        """Have the package's probe say what it hears, where it can."""
         inner: object = self.inner
         if self._heard is not None and isinstance(inner, ListeningProbe):
             with suppress(Exception, SystemExit):  # then it is only measured

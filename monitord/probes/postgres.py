@@ -300,6 +300,5 @@ class PostgresProbe:
 
 
 def _name(configured: str) -> tuple[str | None, str]:
-    """Schema and name; both are compared as values."""
     *schema, table = queries.name_parts(configured) or ("",)
     return (schema[0] if schema else None), table

@@ -105,7 +105,6 @@ async def _confirmed(
 
 
 async def _types_of(connection: AbstractConnection, keys: Sequence[tuple[str, str]]) -> list[str]:
-    """The type of each key, in one round trip."""
     renew(connection)
     commands = [("TYPE", f"{base}:{part}") for base, part in keys]
     await connection.send_packed_command(connection.pack_commands(commands), check_health=False)

@@ -384,12 +384,12 @@ async def heard(bus: Bus, number: int) -> tuple[ProcessExit, ...]:
 @contextlib.asynccontextmanager
 async def listening(
     home: Path,
-    on_exit: Callable[[], None] | None = None,
+    on_exit: Callable[[], object] = tuple,
     *,
     say: Callable[[Sequence[ProcessExit]], Sequence[ProcessExit]] = tuple,
-    on_edge: Callable[[bool], None] | None = None,
-    on_link: Callable[[bool], None] | None = None,
-    on_act: Callable[[], None] | None = None,
+    on_edge: Callable[[bool], object] = bool,
+    on_link: Callable[[bool], object] = bool,
+    on_act: Callable[[], object] = tuple,
 ) -> AsyncIterator[Bus]:
     bus = Bus(home, on_exit, say=say, on_act=on_act, on_edge=on_edge, on_link=on_link)
     bus.start()

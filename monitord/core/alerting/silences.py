@@ -190,7 +190,6 @@ def forgotten(name: str, history: History, orders: StandingOrders) -> tuple[str,
 def ended_by_forgetting(
     name: str, alerts: Mapping[str, Alert], history: History, orders: StandingOrders
 ) -> list[Alert]:
-    """The alerts that end with what is forgotten."""
     rules = {rule.name: rule for one in _forgetting(name, history, orders) for rule in one.rules}
     return [
         a

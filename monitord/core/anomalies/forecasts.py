@@ -161,7 +161,6 @@ def _with(
 def disk_outlook(
     path: str, slow: TrendSeries, fast: TrendSeries | None, used: float, now: float, orders: StandingOrders
 ) -> Outlook | None:
-    """What a disk's two series foretell, the sooner of both."""
     slowly = trends.outlook(slow, now, disk_terms(orders, path))
     terms = fast_disk_terms(orders, path)
     soon = None if fast is None or terms is None else trends.outlook(fast, now, terms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final
@@ -124,9 +124,6 @@ class ChecksProbe:
         if running:
             await asyncio.wait(running, timeout=_CLOSE_SECONDS)
         self._running.clear()
-        for check in self._checks.values():
-            with suppress(Exception):
-                await check.client.close()
 
     def _is_due(self, check: ScheduledCheck, request: Request, now: float) -> bool:
         name = check.client.name

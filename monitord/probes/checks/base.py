@@ -45,10 +45,6 @@ class CheckClient(Protocol):
         """Ask once, within the check's deadline. FailureError: it could not be taken, and nobody knows."""
         ...
 
-    async def close(self) -> None:
-        """Let go of what is kept between two runs; may be called at any time."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class ScheduledCheck:

@@ -40,8 +40,7 @@ class Reports:
             raise FailureError("internal", f"the reports of {job} cannot be read: {error}") from error
         return found.get(job, JobReports())
 
-    def close(self) -> None:
-        """Let the thread end. May be called again."""
+    async def close(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
         self._worker.close()
@@ -71,6 +70,3 @@ class CheckinCheck:
             "seconds",
             *(sample(name, value, unit, check=self.name) for name, value, unit in told),
         )
-
-    async def close(self) -> None:
-        self.reports.close()

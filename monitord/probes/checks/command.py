@@ -65,9 +65,6 @@ class CommandCheck:
             ),
         )
 
-    async def close(self) -> None:
-        """Nothing is kept between two runs."""
-
 
 def _unit(written: str) -> str:
     return _UNITS.get(written, written)

@@ -69,9 +69,6 @@ class HttpCheck:
             sample(CERTIFICATE, answer.expires if answer is not None else None, "timestamp", check=self.name),
         )
 
-    async def close(self) -> None:
-        """Nothing is kept."""
-
     async def _asked(self) -> _Answer:
         target, method = self._target, self._settings.method
         for _ in range(MOST_REDIRECTS + 1):

@@ -13,8 +13,6 @@ from monitord.probes.checks.base import CheckResult, result
 
 @dataclass(frozen=True, slots=True)
 class SqlCheck:
-    """A statement whose number is judged."""
-
     name: str
     sessions: SharedSessions
     statement: str
@@ -25,9 +23,6 @@ class SqlCheck:
         async with self.sessions.borrowed(self.name, self.timeout) as (session, left):
             value = await statements.number(session, self.name, self.statement, left)
         return result(self.name, value, self.unit)
-
-    async def close(self) -> None:
-        await self.sessions.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +44,3 @@ class FreshnessCheck:
                 newest = await statements.newest_in_table(session, self.table, self.column, left)
         ahead = round(newest.ahead, 3) if newest.ahead is not None else None
         return result(self.name, round(newest.age, 3), "seconds", sample(AHEAD, ahead, "seconds", check=self.name))
-
-    async def close(self) -> None:
-        await self.sessions.close()

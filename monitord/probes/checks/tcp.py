@@ -36,6 +36,3 @@ class TcpCheck:
             problem = explained(error)
         certificate = sample(CERTIFICATE, expires, "timestamp", check=self.name)
         return answered(self.name, took, self._where, problem, certificate)
-
-    async def close(self) -> None:
-        """Nothing is kept."""

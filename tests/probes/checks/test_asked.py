@@ -239,6 +239,6 @@ async def test_reports_that_cannot_be_read_are_unknown_and_nobodys_failure_is_to
     await asyncio.wait(asked)
     with pytest.raises(FailureError):
         await reports.of("a", 5.0)
-    reports.close()
+    await reports.close()
     gc.collect()
     assert complaints == []

@@ -33,7 +33,6 @@ class Counting:
         self.name = name
         self.runs = 0
         self.does = does
-        self.closed = 0
 
     async def run(self) -> CheckResult:
         self.runs += 1
@@ -42,9 +41,6 @@ class Counting:
         if callable(self.does):
             await self.does()  # type: ignore[misc]
         return result(self.name, float(self.runs), "1", sample("check_note", "x", "", check=self.name))
-
-    async def close(self) -> None:
-        self.closed += 1
 
 
 def scheduled(check: Counting, every: float | None = None, timeout: float = PATIENCE) -> ScheduledCheck:
@@ -80,14 +76,14 @@ async def test_where_no_other_reading_follows_a_check_has_the_time_that_it_says(
         await asyncio.Event().wait()
 
     async def takes_long() -> None:
-        await asyncio.sleep(0.3)  # past the deadline of the reading
+        await asyncio.sleep(1.2)  # past the deadline of the reading
 
     probe = ChecksProbe([scheduled(Counting("slow", never_answers), timeout=PATIENCE), scheduled(Counting("quick"))])
-    reading = await take(probe, Request(NOW, 0.1))
+    reading = await take(probe, Request(NOW, 1.0))
     assert [gap.error for gap in reading.gaps] == ["slow has not answered yet"]
     await probe.close()
     probe = ChecksProbe([scheduled(Counting("slow", takes_long), timeout=PATIENCE), scheduled(Counting("quick"))])
-    reading = await take(probe, Request(NOW, 0.1, once=True))
+    reading = await take(probe, Request(NOW, 1.0, once=True))
     assert (reading.failure, reading.gaps) == (None, ())
     await probe.close()
 
@@ -151,7 +147,7 @@ async def test_one_that_hangs_costs_itself_and_is_told_when_it_ends() -> None:
 
     slow, well = Counting("slow", hang), Counting("well")
     probe = ChecksProbe([scheduled(slow), scheduled(well)])
-    reading = await look(probe, within=0.2)
+    reading = await look(probe, within=1.0)
     assert [gap.subject for gap in reading.gaps] == ["slow"]
     assert [s for s in reading.samples if s.label("check") == "slow"] == []  # nothing is known of it yet
     assert reading.number(VALUE, check="well") == 1.0
@@ -187,10 +183,27 @@ async def test_closing_ends_what_runs_and_lets_go_of_each() -> None:
 
     slow, well = Counting("slow", hang), Counting("well")
     probe = ChecksProbe([scheduled(slow), scheduled(well)])
-    await look(probe, within=0.1)
+    await look(probe, within=1.0)
     await probe.close()
     assert ended.is_set()
-    assert (slow.closed, well.closed) == (1, 1)
+
+
+async def test_what_checks_share_is_closed_with_them_once(tmp_path: Path) -> None:
+    settings = load({"MONITORD_CHECKS": json.dumps({n: {"type": "checkin", "period": "1h"} for n in "ab"})}, tmp_path)
+    probes = Probes(settings, standing_orders(settings), frozenset)
+    closed: list[str] = []
+
+    class Shared:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def close(self) -> None:
+            closed.append(self.name)
+            raise OSError("it is gone")
+
+    vars(probes._context).update({name: Shared(name) for name in ("session", "shared", "reports")})
+    await probes.close()
+    assert sorted(closed) == ["reports", "session", "shared"]
 
 
 async def test_not_more_than_so_many_run_at_once() -> None:

@@ -28,7 +28,6 @@ def settings(address: str, **more: Any) -> TcpCheckSettings:
 async def ask(address: str, timeout: float = DEADLINE, **more: Any) -> Mapping[str, Value]:
     check = TcpCheck("db", settings(address, **more), timeout)
     found = (await check.run()).samples
-    await check.close()
     return {s.name: s.value for s in found}
 
 
