@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -80,18 +81,21 @@ def allowed(path: str) -> set[str]:
     }
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        place = path.relative_to(PACKAGE).as_posix()
-        if not place.startswith("core/subjects/"):
-            yield place, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def found_branches() -> tuple[tuple[str, int, str], ...]:
+    """The file, line and name of each branch outside the files of subjects."""
+    return tuple(
+        (place, line, name)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not (place := path.relative_to(PACKAGE).as_posix()).startswith("core/subjects/")
+        for line, name in branches(ast.parse(path.read_text(encoding="utf-8")))
+    )
 
 
 def test_no_code_branches_on_a_subjects_name_outside_its_files() -> None:
     found = [
         f"{place}:{line} branches on {name}"
-        for place, tree in sources()
-        for line, name in branches(tree)
+        for place, line, name in found_branches()
         if name not in allowed(place) and not is_own(place, name)
     ]
     assert found == []
@@ -99,10 +103,9 @@ def test_no_code_branches_on_a_subjects_name_outside_its_files() -> None:
 
 def test_what_is_allowed_is_needed() -> None:
     needed: dict[str, set[str]] = {}
-    for place, tree in sources():
-        for _, name in branches(tree):
-            for form in (form for known in (OWN, ELSEWHERE) for form in known if fnmatch(place, form)):
-                needed.setdefault(form, set()).add(name)
+    for place, _, name in found_branches():
+        for form in (form for known in (OWN, ELSEWHERE) for form in known if fnmatch(place, form)):
+            needed.setdefault(form, set()).add(name)
     for known in (OWN, ELSEWHERE):
         for form, names in known.items():
             unused = names - needed.get(form, set())

@@ -23,6 +23,9 @@ _IDENTITY: Final = "file"
 
 _PAGE_BYTES: Final = 1024
 
+BUSY_SECONDS: Final = 2.0
+"""How long a statement waits for another process that writes to the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
@@ -70,7 +73,7 @@ class SnapshotFile:
 
     def _open(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=2.0, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         self.connection = connection
         self.identity, self._wal_inode = "", None
         # Of a new file: each cycle changes a page or two, and a changed page is written whole.

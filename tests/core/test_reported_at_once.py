@@ -1,5 +1,6 @@
 """Nights in which PM2's bus is heard: an end is said as it comes and not again, and judgement is the same."""
 
+import functools
 from dataclasses import replace
 
 from hypothesis import given
@@ -38,9 +39,14 @@ class Heard:
 
 
 def begun() -> Heard:
+    return Heard(_begun().branch())
+
+
+@functools.cache
+def _begun() -> Night:
     night = Night()
     night.passes(minutes=1)
-    return Heard(night)
+    return night
 
 
 def restarts(night: Night, service: str) -> int:

@@ -34,6 +34,12 @@ AT_ONCE = 0.1
 BOX = Origin("box-1")
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried soon."""
+    monkeypatch.setattr(delivery, "FIRST_DELAY_SECONDS", 0.1)
+
+
 class Listener:
     """A channel that remembers what it was told; `refuses` is how it fails meanwhile, `hangs` that it never answers."""
 

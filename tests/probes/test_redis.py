@@ -412,14 +412,15 @@ async def test_a_web_server_is_no_redis(listen: Listen, probe_of: ProbeOf) -> No
     assert failed(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK)).kind in {"protocol", "refused"}
 
 
-@pytest.mark.parametrize("half", [None, b"+PO", b"$4\r\nPO", b"*2\r\n+PONG\r\n"])
-async def test_a_server_that_falls_silent_is_a_timeout_of_the_probes_own(
-    listen: Listen, probe_of: ProbeOf, half: bytes | None
-) -> None:
-    server = ScriptedRedis(but({b"PING": half}))
-    port = await listen(server.serve)
-    failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), SOON))
-    assert failure == Failure("timeout", f"Redis at 127.0.0.1:{port} did not answer in time")
+async def test_a_server_that_falls_silent_is_a_timeout_of_the_probes_own(listen: Listen, probe_of: ProbeOf) -> None:
+    async def silent_after(half: bytes | None) -> tuple[Failure, Failure]:
+        port = await listen(ScriptedRedis(but({b"PING": half})).serve)
+        failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), SOON))
+        return failure, Failure("timeout", f"Redis at 127.0.0.1:{port} did not answer in time")
+
+    halves = (None, b"+PO", b"$4\r\nPO", b"*2\r\n+PONG\r\n")
+    for half, (failure, expected) in zip(halves, await asyncio.gather(*map(silent_after, halves)), strict=True):
+        assert failure == expected, half
 
 
 async def test_an_answer_that_never_ends_is_a_timeout(listen: Listen, probe_of: ProbeOf) -> None:

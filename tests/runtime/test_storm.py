@@ -25,7 +25,7 @@ from monitord.runtime.daemon import Daemon
 from monitord.storage.reader import read_snapshot
 
 PATIENCE = 60.0
-SECONDS = 3
+SECONDS = 1
 
 Line = dict[str, Any]
 
@@ -57,7 +57,7 @@ async def test_a_storm_grows_nothing_delays_no_cycle_for_good_and_is_counted_to_
     environment = {
         "HOME": str(tmp_path),
         "MONITORD_STATE_DIR": str(tmp_path / "state"),
-        "MONITORD_CHECK_INTERVAL": "200ms",
+        "MONITORD_CHECK_INTERVAL": "100ms",
         "MONITORD_LOG_LEVEL": "debug",
         "MONITORD_PM2__HOME": str(home),
         "MONITORD_HTTP__LISTEN": "",

@@ -27,6 +27,12 @@ SILENCE = Silence("s1", "*", NOON, None, every="0 2 * * *", lasts=60.0, reason="
 ASKED = Command("silence", NOON, silence=SILENCE)
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for another process that writes."""
+    monkeypatch.setattr("monitord.storage.file.BUSY_SECONDS", 0.05)
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = Store(tmp_path)

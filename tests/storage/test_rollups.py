@@ -44,6 +44,12 @@ def record(*rows: Rollup, running: dict[str, object] | None = None, at: datetime
     )
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for another process that writes."""
+    monkeypatch.setattr("monitord.storage.file.BUSY_SECONDS", 0.05)
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = Store(tmp_path)

@@ -216,7 +216,10 @@ async def test_a_snapshot_damaged_inside_is_put_aside_and_the_watch_goes_on(tmp_
     await store.close(WAIT)
 
 
-async def test_a_snapshot_that_could_not_be_read_at_the_start_is_kept_and_not_written_over(tmp_path: Path) -> None:
+async def test_a_snapshot_that_could_not_be_read_at_the_start_is_kept_and_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitord.storage.file.BUSY_SECONDS", 0.05)
     before = Store(tmp_path)
     state = await fill(before, 2)
     await before.close(WAIT)

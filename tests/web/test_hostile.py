@@ -186,16 +186,22 @@ PATHS = st.one_of(
 METHODS = st.sampled_from(("GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS"))
 
 
+@pytest.fixture(scope="module")
+def two(kept: Source) -> tuple[Page, Page]:
+    """The page where nobody else can reach it, and where others can."""
+    here, there = (Page(Records(kept), host, TOKEN, 0.0) for host in ("127.0.0.1", "10.0.0.5"))
+    return here, there
+
+
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(METHODS, PATHS, QUERY, HEADERS, st.one_of(QUERY, st.sampled_from((b"{", b"[" * 5000, b"{}", b"null"))))
 @example("GET", "/", b"", [(b"origin", b"http://[")], b"")
 @example("POST", "/check", b"", [(b"origin", b"http://[")], b"")
 @example("POST", "/login", b"", [(b"origin", b"http://[::1"), (b"host", b"[::1")], b"token=x")
 def test_whatever_a_request_says_the_answer_is_a_guarded_one(
-    kept: Source, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+    two: tuple[Page, Page], method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
-    for host in ("127.0.0.1", "10.0.0.5"):
-        page = Page(Records(kept), host, TOKEN, 0.0)
+    for page in two:
         given_host = [(b"host", b"127.0.0.1:8844")] if all(name != b"host" for name, _ in headers) else []
         begun = ask(page, method, path, query, [*given_host, *headers], body)
         assert begun["type"] == "http.response.start"
