@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -30,6 +31,7 @@ from tests.core.nights import BASELINE, ORDERS, Night
 from tests.storage.cycles import WAIT, Saving
 
 
+@functools.cache
 def troubled_night() -> list[Observation]:
     """Services stop, start, leak and are acknowledged; Postgres is away for a while."""
     night = Night()
