@@ -7,8 +7,6 @@ ARGS ?=
 SBOM_VERSION := 7.5.0
 # More than cores: most tests wait for a server, and each worker has servers of its own.
 WORKERS ?= 5
-# Tests are compiled in full by every worker that may not keep what it has compiled.
-unexport PYTHONDONTWRITEBYTECODE
 
 # What is compiled once is not compiled again, by each worker and each command that the tests run.
 unexport PYTHONDONTWRITEBYTECODE
