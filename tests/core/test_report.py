@@ -34,7 +34,7 @@ def service(report: Report, name: str) -> ServiceReport:
     return next(s for s in report.of(SERVICE_REPORTS) if s.name == name)
 
 
-def quiet(hours: float = 3.0, every: float = 120.0, **changes: object) -> Night:
+def quiet(hours: float = 3.0, every: float = 240.0, **changes: object) -> Night:
     if changes:
         night = Night(orders(late_after=LONG.late_after, **changes), every=every)
         night.passes(hours=hours)
@@ -50,7 +50,7 @@ def _quiet(hours: float, every: float) -> Night:
 
 
 def test_a_healthy_night_is_a_go_with_evidence_for_every_criterion() -> None:
-    report = morning(quiet(12, every=120), 12)
+    report = morning(quiet(12), 12)
     assert report.verdict == "GO"
     assert [c.met for c in report.criteria] == [True] * 8
     assert all(c.evidence for c in report.criteria)
@@ -62,7 +62,7 @@ def test_a_healthy_night_is_a_go_with_evidence_for_every_criterion() -> None:
 
 
 def test_what_an_older_version_did_not_ask_spoils_no_verdict_and_what_was_asked_in_vain_does() -> None:
-    night = quiet(3, every=120)
+    night = quiet(3)
     until = night.looks[-1].observation.now.timestamp()
     asked = replace(night.orders, probes=night.orders.probes | {"pipeline"})
     observations = [look.observation for look in night.looks]
@@ -309,7 +309,7 @@ def test_nothing_recorded_is_unknown() -> None:
 
 
 def test_monitord_away_for_an_hour_is_blind_time_and_counters_bridge_it() -> None:
-    night = quiet(2, every=30)
+    night = quiet(2, every=60)
     night.orders = orders()
     night.monitord_is_away(hours=1)
     night.passes(hours=1)

@@ -203,7 +203,7 @@ def test_a_reboot_is_not_on_purpose_for_all_that_anybody_knows() -> None:
 
 
 def test_a_service_that_is_away_for_half_of_the_night_in_pieces_is_not_online() -> None:
-    night = quiet(0.5, confirmations=10)
+    night = quiet(0.5, every=120, confirmations=10)
     for _ in range(15):
         night["gateway"].stops()
         night.passes(seconds=40)
@@ -216,7 +216,7 @@ def test_a_service_that_is_away_for_half_of_the_night_in_pieces_is_not_online() 
 
 
 def test_a_flood_in_the_last_minutes_is_not_steady_growth() -> None:
-    night = quiet(3)
+    night = quiet(3, every=120)
     night.passes(minutes=13)  # to ten past the hour
     night.table.floods(300_000)
     night.passes(minutes=2)

@@ -336,11 +336,9 @@ def test_a_hostile_name_breaks_neither_the_line_nor_the_performance_data() -> No
     assert all("|" not in line and line.isprintable() for line in output.splitlines()[1:])
 
 
-def test_plugin_output_of_a_thousand_services_stays_within_what_is_read_and_whole() -> None:
-    readings = healthy() | {"pm2": Reading("pm2", tuple(s for i in range(1000) for s in service(f"w-{i}", "errored")))}
-    output = nagios(
-        judged(readings, replace(ORDERS, services={f"w-{i}": "online" for i in range(1000)})), ORDERS, 84.25
-    )
+def test_plugin_output_of_hundreds_of_services_stays_within_what_is_read_and_whole() -> None:
+    readings = healthy() | {"pm2": Reading("pm2", tuple(s for i in range(300) for s in service(f"w-{i}", "errored")))}
+    output = nagios(judged(readings, replace(ORDERS, services={f"w-{i}": "online" for i in range(300)})), ORDERS, 84.25)
     assert len(output.encode()) <= 8192
     perfdata(output)
 
