@@ -12,8 +12,8 @@ from monitord.core.history.model import History
 from monitord.core.model import Failure, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
+from monitord.core.report.criterion import prepared
 from monitord.core.report.model import PreparationState, Report
-from monitord.core.report.preparation import prepared
 from monitord.core.subjects.chain_facts import AUTHORITY, BALANCE, DEPLOYED, PROGRAM_STATE
 from monitord.core.subjects.pipeline_cases import known
 from monitord.jsonable import document

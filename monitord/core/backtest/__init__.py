@@ -22,6 +22,7 @@ from monitord.core.history import defaults
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Observation, Transition, sample
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.report.blind_spots import covered
 from monitord.core.subjects import declared
 from monitord.core.subjects.registry import ALWAYS
 
@@ -154,7 +155,6 @@ class _Fold:
         self._count(exact)
 
     def known(self) -> Known:
-        """What the recording turned out to hold."""
         assert self.first is not None  # noqa: S101 - nobody asks before the first check
         return Known(
             first=self.first,
@@ -243,16 +243,11 @@ def _roster(recorded: Iterable[Transition], at: datetime, orders: StandingOrders
 
 def blind_seconds(history: History, since: float, until: float) -> float:
     """How much of [since, until] (Unix seconds) at least one probe was blind."""
-    spans = sorted(
-        (max(since, span.start), min(until, span.end if span.end is not None else until))
+    return covered(
+        (max(since, span.start), min(until, until if span.end is None else span.end))
         for spans in history.blind.values()
         for span in spans
     )
-    total, reached = 0.0, since
-    for start, end in spans:
-        total += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return total
 
 
 def waiting_for_count(state: State, orders: StandingOrders) -> frozenset[str]:

@@ -56,9 +56,7 @@ class Pair:
     @property
     def later_seconds(self) -> float | None:
         """How much later than recorded it fired (negative: earlier); None where it was so before the recording."""
-        if self.found.at_start:
-            return None
-        return (self.found.fired_at - self.recorded.fired_at).total_seconds()
+        return None if self.found.at_start else (self.found.fired_at - self.recorded.fired_at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,15 +86,19 @@ class BlindSpots:
             yield Blind(name, at, first, "unrecorded")
 
 
-def blind_seconds(blind: Iterable[Blind], probes: Iterable[str]) -> float:
-    """How long at least one of these probes was blind."""
-    wanted = frozenset(probes)
-    spans = sorted((spell.start, spell.end) for spell in blind if spell.probe in wanted)
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of these spans lasted."""
     total, reached = 0.0, float("-inf")
-    for start, end in spans:
+    for start, end in sorted(spans):
         total += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return total
+
+
+def blind_seconds(blind: Iterable[Blind], probes: Iterable[str]) -> float:
+    """How long at least one of these probes was blind."""
+    wanted = frozenset(probes)
+    return covered((spell.start, spell.end) for spell in blind if spell.probe in wanted)
 
 
 def blind_minutes(blind: Iterable[Blind]) -> float:

@@ -18,10 +18,9 @@ from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import BlindSpots, blind_minutes
 from monitord.core.report.criteria import judged, sentence, verdict
-from monitord.core.report.criterion import FoldedCycle, FoldedWindow
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow, prepared
 from monitord.core.report.facts import Levels, ReportFacts
 from monitord.core.report.model import OpenWarning, Recap, Report
-from monitord.core.report.preparation import prepared
 from monitord.core.subjects.registry import registered
 
 

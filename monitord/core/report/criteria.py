@@ -55,7 +55,6 @@ def _result(criterion: SuccessCriterion, subject: Subject | None, facts: ReportF
 
 
 def verdict(criteria: Iterable[Criterion]) -> Verdict:
-    """NO-GO when one is not met; UNKNOWN when one is unknown; GO when each is met."""
     met = [criterion.met for criterion in criteria]
     return "NO-GO" if False in met else "UNKNOWN" if None in met else "GO"
 
@@ -80,7 +79,6 @@ def _quoted(titles: Sequence[str]) -> str:
 
 
 def _servers(orders: StandingOrders) -> list[Subject]:
-    """The servers that a probe is configured for."""
     return [subject for subject in registered() if subject.is_server and subject.name in orders.probes]
 
 

@@ -107,7 +107,6 @@ class ReportFacts:
     history: History
 
     def of(self, part: ReportPart[T]) -> T:
-        """What a part of the report came to."""
         return cast("T", self.results[part.name])
 
     def parts(self) -> Iterator[IncidentPart]:
@@ -123,7 +122,6 @@ class ReportFacts:
         return tuple(part for part in self.parts() if self.rule_of(part.alert).criterion == criterion)
 
     def rule_of(self, alert: Alert) -> Rule:
-        """All that is known of an alert's rule."""
         return declared(alert.rule, alert.probe)
 
     def critical(self) -> tuple[IncidentPart, ...]:

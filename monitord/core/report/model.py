@@ -110,7 +110,6 @@ class Hour:
 
     @property
     def per_hour(self) -> float | None:
-        """The rate, rows an hour."""
         return None if self.rows is None or self.end <= self.start else self.rows / (self.end - self.start) * 3600.0
 
 
@@ -299,9 +298,8 @@ class Report:
     `orders` are what it was judged by. `escalations` are the texts for escalation, by incident id. `baseline` are the
     fields of `check_completed` as last recorded, `baseline_at` when. `recap` is None where the database was not asked
     or did not answer; `recap_error` then says why, if it was. `recap_before` are those of the windows that it is
-    compared with. `kept` is what the
-    hourly roll-ups add where they were asked (None: they were not). `preparation` is the checklist before the on-chain
-    test, empty where nothing of it is watched.
+    compared with. `kept` is what the hourly roll-ups add where they were asked (None: they were not). `preparation` is
+    the checklist before the on-chain test, empty where nothing of it is watched.
     """
 
     since: float
@@ -326,7 +324,6 @@ class Report:
     preparation: tuple[PreparationLine, ...] = ()
 
     def of(self, part: ReportPart[T]) -> T:
-        """What a part came to."""
         return cast("T", self.results[part.name])
 
     def having(self, part: ReportPart[T], result: T) -> Report:

@@ -10,10 +10,8 @@ from monitord.core import humanize
 from monitord.core.alerting.evidence import evidence_rows
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
-from monitord.core.humanize import NOTHING as NOTHING
 from monitord.core.humanize import UNKNOWN as UNKNOWN
 from monitord.core.humanize import dated as dated
-from monitord.core.humanize import label as label
 from monitord.core.humanize import said as said
 from monitord.core.humanize import sentence as sentence
 from monitord.core.model import Finding
@@ -108,7 +106,6 @@ def blindness(report: Report) -> str:
 
 
 def met(criterion: Criterion) -> tuple[Style, str]:
-    """The style and the word of one criterion's answer."""
     return MET[criterion.met]
 
 
@@ -139,7 +136,6 @@ def ending(incident: Incident, report: AsOf) -> str:
 
 
 def evidence(finding: Finding, report: AsOf) -> list[tuple[str, str]]:
-    """A finding's evidence as pairs of words."""
     return evidence_rows(finding, report.until)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from operator import attrgetter
@@ -28,12 +28,12 @@ from monitord.core.model import (
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
-    from monitord.core.report.criterion import LevelFamily, ReportPart, SuccessCriterion
+    from monitord.core.report.criterion import LevelFamily, PreparationItem, ReportPart, SuccessCriterion
     from monitord.core.report.model import Report
-    from monitord.core.report.preparation import PreparationItem
     from monitord.core.series import RollupFamily
     from monitord.core.status import FleetStatus, ProbeStatus
 
+S = TypeVar("S")
 T = TypeVar("T")
 Evaluate = Callable[[Observation, History, StandingOrders], Iterable[Judgement]]
 ActionKind = Literal["restart_service", "free_disk", "investigate"]
@@ -91,12 +91,10 @@ NOT_KNOWN: Final = Impact()
 
 
 def investigated(alert: Alert) -> ActionKind | None:
-    """Return the default recommendation: a critical alert is to be investigated, a warning needs no action."""
     return "investigate" if alert.severity == "critical" else None
 
 
 def always(*_: object) -> bool:
-    """Return True, whatever was found."""
     return True
 
 
@@ -119,29 +117,41 @@ Answer = Finding | NotTaken | _NotJudged | str | None
 
 def of_each(members: Callable[[StandingOrders], Iterable[str]]) -> Callable[[Callable[..., Answer]], Evaluate]:
     """Make a rule, by its name, of what judges one of these members: judge(member, observation, history, orders)."""
-    return lambda judge: _asked(judge, members, judge)
+
+    def rule(judge: Callable[..., Answer]) -> Evaluate:
+        name = judge.__name__
+
+        @wraps(judge)
+        def evaluate(observation: Observation, history: History, orders: StandingOrders) -> list[Judgement]:
+            found: list[Judgement] = []
+            for member in members(orders):
+                found += _judgement(name, member, judge(member, observation, history, orders))
+            return found
+
+        return evaluate
+
+    return rule
 
 
-def of_one(subject: str) -> Callable[[Callable[..., Answer]], Evaluate]:
-    """Make a rule, by its name, of what judges the one subject there is: judge(observation, history, orders)."""
-    return lambda judge: _asked(judge, lambda _: (subject,), lambda _, *known: judge(*known))
+def of_one(subject: str, name: str = "") -> Callable[[Callable[..., Answer]], Evaluate]:
+    """Make a rule, by this name or its own, of what judges the one subject there is: judge(observation, …)."""
+
+    def rule(judge: Callable[..., Answer]) -> Evaluate:
+        @wraps(judge)
+        def evaluate(observation: Observation, history: History, orders: StandingOrders) -> tuple[Judgement, ...]:
+            return _judgement(name or judge.__name__, subject, judge(observation, history, orders))
+
+        return evaluate
+
+    return rule
 
 
-def _asked(
-    judge: Callable[..., Answer], members: Callable[[StandingOrders], Iterable[str]], ask: Callable[..., Answer]
-) -> Evaluate:
-    @wraps(judge)
-    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-        for member in members(orders):
-            answer = ask(member, observation, history, orders)
-            if answer is None:
-                yield Clear(judge.__name__, member)
-            elif isinstance(answer, str):
-                yield Unknown(judge.__name__, member, answer)
-            elif not isinstance(answer, _NotJudged):
-                yield answer
-
-    return evaluate
+def _judgement(rule: str, subject: str, answer: Answer) -> tuple[Judgement, ...]:
+    if answer is None:
+        return (Clear(rule, subject),)
+    if isinstance(answer, str):
+        return (Unknown(rule, subject, answer),)
+    return () if isinstance(answer, _NotJudged) else (answer,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +328,28 @@ class MetricGroup(Generic[T]):
     label: str = ""
 
 
+def metric_group(
+    kind: type[T],
+    find: Callable[[FleetStatus], Mapping[str, T]],
+    *declared: tuple[str, str, str] | MetricFamily[T],
+    label: str = "",
+) -> MetricGroup[T]:
+    """Metrics of things of this kind, declared as `metrics_of` has them."""
+    return MetricGroup(find, metrics_of(kind, *declared), label)
+
+
+def where_watched(
+    section: StatusSection[S | None], things: Callable[[S], Mapping[str, T]]
+) -> Callable[[FleetStatus], Mapping[str, T]]:
+    """What a metric is of each of: none where there is no such section, as its subject is not watched."""
+
+    def find(report: FleetStatus) -> Mapping[str, T]:
+        found = report.of(section)
+        return {} if found is None else things(found)
+
+    return find
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How many of a subject's members are as expected, and the same in a phrase."""
@@ -349,12 +381,10 @@ class LearnedLimit:
 
 
 def seconds(milliseconds: float | None) -> float | None:
-    """Milliseconds as the base unit of metrics."""
     return None if milliseconds is None else milliseconds / 1000
 
 
 def ratio(percent: float | None) -> float | None:
-    """A percentage as the base unit of metrics."""
     return None if percent is None else round(percent / 100, 6)
 
 
@@ -476,14 +506,13 @@ class Subject:
     learned).
 
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
-    are for Prometheus and for Nagios. `hint` says which setting would have it watched ("": none is needed,
-    or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
-    them under its `heading`. `report` are its sections of the report, `report_parts` what these show, as it is
-    followed from cycle to cycle; `criteria` are those that it adds to
-    the report's verdict, `levels` the numbers that the report follows for them, `rollups` those that are kept by
-    the hour for 400 days. `standing` sums it up for the verdict.
-    `preparation` are its lines of the checklist before the on-chain test.
-    `holds_root` tells whether a chain holds this root of a channel and label (None: it is about no chain).
+    are for Prometheus and for Nagios. `hint` says which setting would have it watched ("": none is needed, or there is
+    nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show them under
+    its `heading`. `report` are its sections of the report, `report_parts` what these show, as it is followed from cycle
+    to cycle; `criteria` are those that it adds to the report's verdict, `levels` the numbers that the report follows
+    for them, `rollups` those that are kept by the hour for 400 days. `standing` sums it up for the verdict.
+    `preparation` are its lines of the checklist before the on-chain test. `holds_root` tells whether a chain holds this
+    root of a channel and label (None: it is about no chain).
     `beneath_all`: every other subject lives on it. `undetermined` names the members that were measured, and of which
     it is not known yet whether they are as expected.
 

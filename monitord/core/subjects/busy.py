@@ -14,11 +14,12 @@ from monitord.core.history.measures import past_seconds, update_past, without
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Impact, RecoveryContext, Rule, nothing
+from monitord.core.subjects.base import NOT_JUDGED, Answer, Impact, RecoveryContext, Rule, nothing, of_one
 from monitord.core.subjects.fleet import fleet, of_service, state_now
-from monitord.core.subjects.host_criteria import HOST_HEALTHY
 
 _SERVICES: Final = "cpu/"
+# The criterion of the report that the host is judged by.
+HEALTHY: Final = "host_healthy"
 UNTOLD: Final = "the kernel does not report it"
 
 
@@ -87,30 +88,40 @@ def update_services(history: History, now: float, orders: StandingOrders) -> His
     return history
 
 
-def _of_machine(rule: str) -> Callable[[Observation, History, StandingOrders], Iterator[Judgement]]:
-    busy = _MACHINE[rule]
-
-    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+def _of_machine(rule: str, busy: _Busy) -> Rule:
+    @of_one("host", rule)
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Answer:
         """Past a limit that somebody set, for as long as BUSY_FOR."""
         now, limit, reading = observation.now.timestamp(), busy.limit(orders), observation.readings["host"]
         if limit is None:
-            return
+            return NOT_JUDGED
         value = busy.measure(reading)
         if value is None:
-            yield Unknown(rule, "host", UNTOLD)
-            return
+            return UNTOLD
         lasted = past_seconds(history, rule, "host", now)
         if value <= limit or lasted is None or lasted < orders.busy_for.total_seconds():
-            yield Clear(rule, "host")
-            return
+            return None
         summary = (
             f"{busy.said(value)}, past {limit:g}{'%' if busy.unit == 'percent' else ''}"
             f" for {humanize.duration(lasted)}."
         )
         evidence = {"lasted_seconds": lasted, "cores": reading.number("cores")}
-        yield Finding(rule, "host", "warning", value, limit, busy.unit, summary, evidence, busy.recommendation)
+        return Finding(rule, "host", "warning", value, limit, busy.unit, summary, evidence, busy.recommendation)
 
-    return evaluate
+    def value_now(alert: Alert, at: RecoveryContext) -> str | None:
+        reading = at.history.reading("host")
+        value = None if reading is None else busy.measure(reading)
+        return None if value is None else f"{busy.said(value)} now."
+
+    return Rule(
+        rule,
+        "host",
+        evaluate=evaluate,
+        runbook=("top -b -n 1 | head -n 20", "uptime", "vmstat 1 5"),
+        impact=Impact("what runs on this host is slower"),
+        recovered=value_now,
+        criterion=HEALTHY,
+    )
 
 
 def service_cpu_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -138,37 +149,13 @@ def service_cpu_high(observation: Observation, history: History, orders: Standin
         yield Finding("service_cpu_high", name, "warning", value, limit, "percent", summary, evidence, advice)
 
 
-def _machine_now(rule: str) -> Callable[[Alert, RecoveryContext], str | None]:
-    busy = _MACHINE[rule]
-
-    def said(alert: Alert, at: RecoveryContext) -> str | None:
-        reading = at.history.reading("host")
-        value = None if reading is None else busy.measure(reading)
-        return None if value is None else f"{busy.said(value)} now."
-
-    return said
-
-
 def _cpu_now(alert: Alert, at: RecoveryContext) -> str | None:
     service = at.history.services.get(alert.subject)
     used = [] if service is None else [process.cpu for process in service.lives.values() if process.cpu is not None]
     return f"{alert.subject} takes {max(used):.0f}% of a processor now." if used else state_now(alert, at)
 
 
-_SLOWER: Final = Impact("what runs on this host is slower")
-_RUNBOOK: Final = ("top -b -n 1 | head -n 20", "uptime", "vmstat 1 5")
-MACHINE: Final = tuple(
-    Rule(
-        name=name,
-        probe="host",
-        evaluate=_of_machine(name),
-        runbook=_RUNBOOK,
-        impact=_SLOWER,
-        recovered=_machine_now(name),
-        criterion=HOST_HEALTHY.name,
-    )
-    for name in _MACHINE
-)
+MACHINE: Final = tuple(_of_machine(name, busy) for name, busy in _MACHINE.items())
 SERVICE_CPU_HIGH = of_service(
     evaluate=service_cpu_high,
     runbook=("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "top -b -n 1 | head -n 20"),

@@ -46,10 +46,6 @@ def _urls(urls: tuple[str, ...]) -> None:
         raise ValueError("it holds something that is no address of HTTP; write https://host")
 
 
-def _program(address: str) -> None:
-    decode(address)
-
-
 def _addresses(of: Mapping[str, str]) -> None:
     for address in of.values():
         decode(address)
@@ -84,7 +80,7 @@ class ChainSettings:
     )
     every: timedelta = setting(timedelta(minutes=5), "How often the chain is asked.", check=_every)
     program: str = setting(
-        "GnGzNdsQMxMpJfMeqnkGPsvHm8kwaDidiKjNU2dCVZop", "The program that roots are published to.", check=_program
+        "GnGzNdsQMxMpJfMeqnkGPsvHm8kwaDidiKjNU2dCVZop", "The program that roots are published to.", check=decode
     )
     mints: Mapping[str, str] | None = setting(
         None,

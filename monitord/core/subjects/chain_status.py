@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid, Style
@@ -13,39 +13,11 @@ from monitord.core.history.model import History
 from monitord.core.humanize import NOTHING, said
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import (
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
-    SectionContext,
-    StatusSection,
-    asked,
-    metrics_of,
-    whole,
-)
-from monitord.core.subjects.chain_facts import (
-    AUTHORITY,
-    BALANCE,
-    BY,
-    DEPLOYED,
-    EXECUTABLE,
-    KEPT,
-    LATENCY,
-    NAME,
-    NODE,
-    PROGRAM_STATE,
-    SLOT,
-    SUPPLY,
-    TROUBLE,
-    chain_settings,
-    published,
-    uncompared,
-)
+from monitord.core.subjects import base, chain_facts
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
 
-T = TypeVar("T")
 _STYLES: Final[Mapping[State, Style]] = {
     "OK": "ok",
     "SUPERSEDED": "ok",
@@ -111,104 +83,88 @@ class ChainStatus:
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> ChainStatus | None:
-    if NAME not in orders.probes:
+    if chain_facts.NAME not in orders.probes:
         return None
-    reading = asked(NAME, history, orders) or Reading(NAME)
-    own = chain_settings(orders)
-    state, kept = reading.word(PROGRAM_STATE), reading.number(KEPT)
-    at = kept if kept is not None else history.taken_at.get(NAME)
-    known = history.kept(NAME).get("program")
+    reading = base.asked(chain_facts.NAME, history, orders) or Reading(chain_facts.NAME)
+    own = chain_facts.chain_settings(orders)
+    state, kept = reading.word(chain_facts.PROGRAM_STATE), reading.number(chain_facts.KEPT)
+    at = kept if kept is not None else history.taken_at.get(chain_facts.NAME)
+    known = history.kept(chain_facts.NAME).get("program")
     return ChainStatus(
-        slot=whole(reading.number(SLOT)),
-        node=reading.word(BY),
-        latency_ms=reading.number(LATENCY),
-        age_seconds=None if at is None or reading.number(SLOT) is None else round(max(0.0, now - at), 3),
+        slot=base.whole(reading.number(chain_facts.SLOT)),
+        node=reading.word(chain_facts.BY),
+        latency_ms=reading.number(chain_facts.LATENCY),
+        age_seconds=None if at is None or reading.number(chain_facts.SLOT) is None else round(max(0.0, now - at), 3),
         nodes={
             one.label("node"): NodeStatus(
-                whole(one.value if isinstance(one.value, int | float) else None),
-                reading.word(TROUBLE, node=one.label("node")),
+                base.whole(one.value if isinstance(one.value, int | float) else None),
+                reading.word(chain_facts.TROUBLE, node=one.label("node")),
             )
-            for one in reading.named(NODE)
+            for one in reading.named(chain_facts.NODE)
         },
         program=ProgramStatus(
             own.program,
-            None if state is None else state == EXECUTABLE,
-            whole(reading.number(DEPLOYED)),
+            None if state is None else state == chain_facts.EXECUTABLE,
+            base.whole(reading.number(chain_facts.DEPLOYED)),
             None if known is None else known["deployed"],
-            reading.word(AUTHORITY),
+            reading.word(chain_facts.AUTHORITY),
         ),
-        supply={group: reading.number(SUPPLY, group=group) for group in own.tokens},
+        supply={group: reading.number(chain_facts.SUPPLY, group=group) for group in own.tokens},
         wallets={
-            address: WalletStatus(reading.number(BALANCE, wallet=address), least)
+            address: WalletStatus(reading.number(chain_facts.BALANCE, wallet=address), least)
             for address, least in own.wallets.items()
         },
         channels={
             one.name: PublishedStatus(one.group, one.channel, one.state, one.published, one.latest, one.account)
-            for one in published(reading)
+            for one in chain_facts.published(reading)
         },
-        uncompared=uncompared(reading),
+        uncompared=chain_facts.uncompared(reading),
     )
 
 
-STATUS: Final[StatusSection[ChainStatus | None]] = StatusSection(NAME, ChainStatus | None, _status)
+STATUS: Final[base.StatusSection[ChainStatus | None]] = base.StatusSection(
+    chain_facts.NAME, ChainStatus | None, _status
+)
 
 
-def _here(report: FleetStatus) -> Mapping[str, ChainStatus]:
-    found = report.of(STATUS)
-    return {} if found is None else {"": found}
-
-
-def _members(of: Callable[[ChainStatus], Mapping[str, T]]) -> Callable[[FleetStatus], Mapping[str, T]]:
-    """What a metric is of each of: none where the chain is not watched."""
-
-    def members(report: FleetStatus) -> Mapping[str, T]:
-        found = report.of(STATUS)
-        return {} if found is None else of(found)
-
-    return members
-
-
-METRICS: Final[tuple[MetricGroup[Any], ...]] = (
-    MetricGroup[ChainStatus](
-        _here,
-        metrics_of(
-            ChainStatus,
-            ("chain_slot", "The slot that the chain has come to.", "slot"),
-            ("chain_latency_seconds", "How long the nodes took to tell their health.", "latency_ms"),
-            MetricFamily(
-                "chain_program_deployed_slot",
-                "The slot of the program's last deployment.",
-                lambda chain: chain.program.deployed_slot,
-            ),
+METRICS: Final[tuple[base.MetricGroup[Any], ...]] = (
+    base.metric_group(
+        ChainStatus,
+        base.where_watched(STATUS, lambda chain: {"": chain}),
+        ("chain_slot", "The slot that the chain has come to.", "slot"),
+        ("chain_latency_seconds", "How long the nodes took to tell their health.", "latency_ms"),
+        base.MetricFamily(
+            "chain_program_deployed_slot",
+            "The slot of the program's last deployment.",
+            lambda chain: chain.program.deployed_slot,
         ),
     ),
-    MetricGroup[float | None](
-        _members(lambda chain: chain.supply),
-        (MetricFamily("chain_token_supply", "How much there is of a group's token.", lambda supply: supply),),
+    base.MetricGroup[float | None](
+        base.where_watched(STATUS, lambda chain: chain.supply),
+        (base.MetricFamily("chain_token_supply", "How much there is of a group's token.", lambda supply: supply),),
         label="group",
     ),
-    MetricGroup[NodeStatus](
-        _members(lambda chain: chain.nodes),
-        (
-            MetricFamily(
-                "chain_node_ok", "Whether a node of the chain is believed.", lambda node: float(node.trouble is None)
-            ),
+    base.metric_group(
+        NodeStatus,
+        base.where_watched(STATUS, lambda chain: chain.nodes),
+        base.MetricFamily(
+            "chain_node_ok", "Whether a node of the chain is believed.", lambda node: float(node.trouble is None)
         ),
         label="node",
     ),
-    MetricGroup[WalletStatus](
-        _members(lambda chain: chain.wallets),
-        (MetricFamily("chain_wallet_sol", "How many SOL a wallet holds.", lambda wallet: wallet.sol),),
+    base.metric_group(
+        WalletStatus,
+        base.where_watched(STATUS, lambda chain: chain.wallets),
+        base.MetricFamily("chain_wallet_sol", "How many SOL a wallet holds.", lambda wallet: wallet.sol),
         label="wallet",
     ),
-    MetricGroup[PublishedStatus](
-        _members(lambda chain: chain.channels),
-        (
-            MetricFamily(
-                "chain_published_ok",
-                "Whether the newest label of a channel that is marked as published is on chain, or a newer one.",
-                lambda one: float(_STYLES[one.state] == "ok"),
-            ),
+    base.metric_group(
+        PublishedStatus,
+        base.where_watched(STATUS, lambda chain: chain.channels),
+        base.MetricFamily(
+            "chain_published_ok",
+            "Whether the newest label of a channel that is marked as published is on chain, or a newer one.",
+            lambda one: float(_STYLES[one.state] == "ok"),
         ),
         label="channel",
     ),
@@ -221,19 +177,19 @@ def response(report: FleetStatus) -> float | None:
     return None if found is None else found.latency_ms
 
 
-def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
-    """The slot, the balance of each wallet, and how many channels were compared and are not as published."""
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     if (chain := report.of(STATUS)) is None:
         return
-    yield PerfDatum("chain_slot", chain.slot, minimum="0")
+    yield base.PerfDatum("chain_slot", chain.slot, minimum="0")
     for address, wallet in chain.wallets.items():
-        yield PerfDatum(f"{address} sol", wallet.sol, limits=f"{wallet.least:g}:;", minimum="0")
+        yield base.PerfDatum(f"{address} sol", wallet.sol, limits=f"{wallet.least:g}:;", minimum="0")
     wrong = sum(_STYLES[one.state] != "ok" for one in chain.channels.values())
-    yield PerfDatum("chain_not_as_published", None if chain.uncompared or chain.slot is None else wrong, minimum="0")
+    yield base.PerfDatum(
+        "chain_not_as_published", None if chain.uncompared or chain.slot is None else wrong, minimum="0"
+    )
 
 
-def section(context: SectionContext) -> Iterator[Block]:
-    """The channels that were published, the nodes, the program, the tokens and the wallets."""
+def section(context: base.SectionContext) -> Iterator[Block]:
     if (chain := context.report.of(STATUS)) is None:
         return
     rows = tuple(

@@ -54,7 +54,6 @@ class JudgedCheck:
 
     @property
     def is_taken(self) -> bool:
-        """Whether there is a result of it."""
         return KEPT in self.samples and not self.error
 
     @property
@@ -64,11 +63,9 @@ class JudgedCheck:
 
     @property
     def unit(self) -> str:
-        """What its number is in."""
         return self.order.unit or self.word(UNIT)
 
     def number(self, name: str = VALUE) -> float | None:
-        """A number that was measured of it, or None."""
         value = self.samples[name].value if name in self.samples else None
         return value if isinstance(value, int | float) else None
 
@@ -81,11 +78,10 @@ class JudgedCheck:
         self,
         rule: str,
         severity: Severity,
+        value: Value,
+        limit: Value,
+        unit: str,
         summary: str,
-        *,
-        value: Value = None,
-        limit: Value = None,
-        unit: str = "",
         evidence: Evidence | None = None,
         recommendation: str = "",
         began: float | None = None,
@@ -228,7 +224,6 @@ def status_of(check: JudgedCheck, rules: tuple[CheckRule, ...]) -> Status:
 
 
 def said(value: float | None, unit: str) -> str:
-    """A number with its unit, for people."""
     if value is None:
         return "unknown"
     match unit:

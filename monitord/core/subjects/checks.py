@@ -14,29 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Kind, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
-from monitord.core.subjects import checks_report, endpoints, jobs, values
-from monitord.core.subjects.base import (
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
-    SectionContext,
-    StatusSection,
-    Subject,
-    Updated,
-    asked,
-)
-from monitord.core.subjects.check_rules import (
-    KEPT,
-    PROBE,
-    VALUE,
-    CheckNumber,
-    CheckStatus,
-    JudgedCheck,
-    checks_of,
-    in_words,
-    said,
-    status_of,
-)
+from monitord.core.subjects import base, check_rules, checks_report, endpoints, jobs, values
 from monitord.core.subjects.servers import unmeasured
 from monitord.core.thresholds import threshold, written
 
@@ -51,17 +29,19 @@ def _is_fresh(reading: Reading, name: str) -> bool:
     """Whether a reading has taken a check again, or tried to; of the probe itself it says so always."""
     if reading.failure is not None:
         return True
-    kept = next((s for s in reading.named(KEPT) if s.label("check") == name), None)
+    kept = next((s for s in reading.named(check_rules.KEPT) if s.label("check") == name), None)
     return kept is not None and kept.value is None
 
 
-def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+def _update(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> base.Updated:
     """The history with what jobs have reported; a report may be lost while monitord does not run."""
     names = [name for name, order in orders.checks.items() if order.type in jobs.TYPES]
-    away = next((span for span in reversed(history.blind.get(PROBE, ())) if span.why == "away"), None)
+    away = next((span for span in reversed(history.blind.get(check_rules.PROBE, ())) if span.why == "away"), None)
     lost = None if away is None or away.end is None else (away.start, away.end)
     known = update_jobs(history.jobs, names, reading, now, lost)
-    return Updated(history if known == history.jobs else replace(history, jobs=known))
+    return base.Updated(history if known == history.jobs else replace(history, jobs=known))
 
 
 # What to do about a check that could not be taken, where its type says so itself.
@@ -76,7 +56,7 @@ def _advise(orders: StandingOrders, name: str, kind: Kind) -> str:
 
 
 UNMEASURED = unmeasured(
-    PROBE,
+    check_rules.PROBE,
     "the checks",
     "What it asks is not there: correct it in MONITORD_CHECKS, or in its table of monitord.toml.",
     judges_failure=True,
@@ -85,26 +65,26 @@ UNMEASURED = unmeasured(
 )
 
 
-def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, CheckStatus | None]:
-    reading = asked(PROBE, history, orders) or Reading(PROBE)
-    at = history.taken_at.get(PROBE, now)
-    found = {check.name: check for check in checks_of(reading, history, orders, now)}
+def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, check_rules.CheckStatus | None]:
+    reading = base.asked(check_rules.PROBE, history, orders) or Reading(check_rules.PROBE)
+    at = history.taken_at.get(check_rules.PROBE, now)
+    found = {check.name: check for check in check_rules.checks_of(reading, history, orders, now)}
     return {name: _check(found[name], at) if found[name].is_taken else None for name in orders.checks}
 
 
 def _undetermined(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
-    reading = asked(PROBE, history, orders)
+    reading = base.asked(check_rules.PROBE, history, orders)
     if reading is None:
         return ()
-    checks = (check for check in checks_of(reading, history, orders, now) if check.is_taken)
-    return tuple(check.name for check in checks if status_of(check, RULES) == "unknown")
+    checks = (check for check in check_rules.checks_of(reading, history, orders, now) if check.is_taken)
+    return tuple(check.name for check in checks if check_rules.status_of(check, RULES) == "unknown")
 
 
-def _check(check: JudgedCheck, read_at: float) -> CheckStatus:
-    kept = check.number(KEPT)
-    return CheckStatus(
+def _check(check: check_rules.JudgedCheck, read_at: float) -> check_rules.CheckStatus:
+    kept = check.number(check_rules.KEPT)
+    return check_rules.CheckStatus(
         type=check.order.type,
-        status=status_of(check, RULES),
+        status=check_rules.status_of(check, RULES),
         value=check.number(),
         unit=check.unit,
         warning=written(check.order.warning),
@@ -113,30 +93,34 @@ def _check(check: JudgedCheck, read_at: float) -> CheckStatus:
         error=check.word(endpoints.ERROR) or None,
         text=check.word(values.TEXT) or None,
         perfdata={
-            one.label("label"): CheckNumber(one.value if isinstance(one.value, int | float) else None, one.label("uom"))
+            one.label("label"): check_rules.CheckNumber(
+                one.value if isinstance(one.value, int | float) else None, one.label("uom")
+            )
             for one in check.labelled
             if one.name == values.PERFDATA
         },
     )
 
 
-STATUS: Final = StatusSection("checks", Mapping[str, CheckStatus | None], _status)
+STATUS: Final = base.StatusSection("checks", Mapping[str, check_rules.CheckStatus | None], _status)
 
 METRICS: Final = (
-    MetricGroup[CheckStatus](
+    base.MetricGroup[check_rules.CheckStatus](
         lambda report: {name: check for name, check in report.of(STATUS).items() if check is not None},
         (
-            MetricFamily(
+            base.MetricFamily(
                 "check_ok", "Whether a check of one's own is as expected.", lambda check: float(check.status == "ok")
             ),
-            MetricFamily(
+            base.MetricFamily(
                 "check_perfdata",
                 "A number of a plugin's performance data, in its own unit.",
                 lambda check: {label: number.value for label, number in check.perfdata.items()},
                 by="label",
             ),
-            MetricFamily("check_value", "The number of a check, in its own unit.", lambda check: check.value),
-            MetricFamily("check_age_seconds", "How long ago a check was last taken.", lambda check: check.age_seconds),
+            base.MetricFamily("check_value", "The number of a check, in its own unit.", lambda check: check.value),
+            base.MetricFamily(
+                "check_age_seconds", "How long ago a check was last taken.", lambda check: check.age_seconds
+            ),
         ),
         label="check",
     ),
@@ -164,19 +148,19 @@ _NAGIOS_UNITS: Final = {
 }
 
 
-def _perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+def _perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     for name, check in report.of(STATUS).items():
         order = orders.checks.get(name)
         limits = () if order is None else (order.warning, order.critical)
         ranges = ";".join("" if limit is None else limit.range for limit in limits) or ";"
         value, unit = (None, "") if check is None else (check.value, check.unit)
         if check is None or value is not None:
-            yield PerfDatum(name, value, _NAGIOS_UNITS.get(unit, ""), limits=ranges)
+            yield base.PerfDatum(name, value, _NAGIOS_UNITS.get(unit, ""), limits=ranges)
         for label, number in {}.items() if check is None else check.perfdata.items():
-            yield PerfDatum(f"{name} {label}", number.value, _NAGIOS_UNITS.get(number.unit, ""))
+            yield base.PerfDatum(f"{name} {label}", number.value, _NAGIOS_UNITS.get(number.unit, ""))
 
 
-def _section(context: SectionContext) -> Iterator[Block]:
+def _section(context: base.SectionContext) -> Iterator[Block]:
     checks = context.report.of(STATUS)
     rows = tuple(_row(name, check, context.severity(name) or "ok") for name, check in checks.items())
     if rows:
@@ -184,12 +168,12 @@ def _section(context: SectionContext) -> Iterator[Block]:
         yield Grid("Each check as it was last taken", header, rows, flexible=(0, 2), brief=(2,))
 
 
-def _row(name: str, check: CheckStatus | None, confirmed: Style) -> tuple[Style, tuple[Cell, ...]]:
+def _row(name: str, check: check_rules.CheckStatus | None, confirmed: Style) -> tuple[Style, tuple[Cell, ...]]:
     if check is None:
         return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", _plot(name), "", "")
-    value = check.error or check.text or ("" if check.value is None else said(check.value, check.unit))
+    value = check.error or check.text or ("" if check.value is None else check_rules.said(check.value, check.unit))
     given = (("warning", check.warning), ("critical", check.critical))
-    limits = [f"{level} {in_words(threshold(limit), check.unit)}" for level, limit in given if limit]
+    limits = [f"{level} {check_rules.in_words(threshold(limit), check.unit)}" for level, limit in given if limit]
     age = check.age_seconds or 0.0
     style = check.status if confirmed == "ok" else confirmed
     taken = "now" if age < 1 else f"{humanize.duration(age)} ago"
@@ -204,8 +188,8 @@ def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
     return {"target": quote(orders.checks[alert.subject].target) if alert.subject in orders.checks else ""}
 
 
-CHECKS = Subject(
-    PROBE,
+CHECKS = base.Subject(
+    check_rules.PROBE,
     "checks",
     rules=(*(one.rule for one in RULES), UNMEASURED),
     update=_update,
@@ -213,7 +197,7 @@ CHECKS = Subject(
     member="check",
     readings="the checks",
     noun="the checks",
-    member_sample=(VALUE, "check"),
+    member_sample=(check_rules.VALUE, "check"),
     depends_on=lambda name, orders: orders.checks[name].depends_on if name in orders.checks else (),
     undetermined=_undetermined,
     status=(STATUS,),

@@ -29,7 +29,6 @@ CHECK_REPORTS: Final = ReportPart("checks", _track)
 
 
 def checks(report: Report) -> Iterator[Section]:
-    """Each check's numbers against its limits."""
     if not report.of(CHECK_REPORTS):
         return
     rows: list[tuple[Style | None, tuple[str, ...]]] = []

@@ -101,10 +101,6 @@ def replica_lagging(observation: Observation, history: History, orders: Standing
     return Finding("replica_lagging", "postgres", severity, round(lag), limit, "seconds", summary, evidence, advice)
 
 
-def _caught_up_now(alert: Alert, at: RecoveryContext) -> str:
-    return "Postgres is read as it is again: a primary, or a standby that has caught up with its own."
-
-
 REPLICA_LAGGING = Rule(
     probe="postgres",
     severities=("warning", "critical"),
@@ -116,5 +112,5 @@ REPLICA_LAGGING = Rule(
         "SELECT pid, state, xact_start, left(query, 80) FROM pg_stat_activity WHERE state <> 'idle' ORDER BY 3 LIMIT 5",
     ),
     impact=Impact(on_epochs=("not known since", "not known since", UNKNOWN)),
-    recovered=_caught_up_now,
+    recovered=lambda *_: "Postgres is read as it is again: a primary, or a standby that has caught up with its own.",
 )

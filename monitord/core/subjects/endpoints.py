@@ -26,14 +26,10 @@ def endpoint_down(check: JudgedCheck) -> Finding | None:
     if not problem:
         return None
     status = check.number(STATUS)
-    return check.finding(
-        "endpoint_down",
-        "critical",
-        f"{check.name} is down: {check.word(ERROR).rstrip('.')}.",
-        value=problem if status is None else int(status),
-        evidence={"kind": problem},
-        recommendation=ADVICE.get(problem, _ANSWER),
-    )
+    summary = f"{check.name} is down: {check.word(ERROR).rstrip('.')}."
+    evidence = {"kind": problem}
+    value = problem if status is None else int(status)
+    return check.finding("endpoint_down", "critical", value, None, "", summary, evidence, ADVICE.get(problem, _ANSWER))
 
 
 def endpoint_slow(check: JudgedCheck) -> Finding | Unknown | None:
@@ -43,15 +39,9 @@ def endpoint_slow(check: JudgedCheck) -> Finding | Unknown | None:
     if (past := check.past()) is None:
         return None
     severity, limit, value = past
-    return check.finding(
-        "endpoint_slow",
-        severity,
-        f"{check.name} took {said(value, check.unit)} to answer; the limit is {said(limit.value, check.unit)}.",
-        value=value,
-        limit=limit.value,
-        unit=check.unit,
-        recommendation="Check what it waits for: its database, its event loop, the machine's load.",
-    )
+    summary = f"{check.name} took {said(value, check.unit)} to answer; the limit is {said(limit.value, check.unit)}."
+    advice = "Check what it waits for: its database, its event loop, the machine's load."
+    return check.finding("endpoint_slow", severity, value, limit.value, check.unit, summary, recommendation=advice)
 
 
 def certificate_expiring(check: JudgedCheck) -> Finding | Unknown | None:
@@ -62,17 +52,14 @@ def certificate_expiring(check: JudgedCheck) -> Finding | Unknown | None:
     left = expires - check.now
     if not least or left >= least * DAY:
         return None
-    return check.finding(
-        "certificate_expiring",
-        "warning",
+    summary = (
         f"The certificate of {check.name} expires in {humanize.duration(max(0.0, left))}, "
-        f"on {humanize.day(expires)}; it is to be renewed {humanize.plural(least, 'day')} before.",
-        value=round(left / DAY, 1),
-        limit=least,
-        unit="days",
-        evidence={"expires_at": f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"},
-        recommendation="Renew it, and have the server read it again: many read their certificate at their start only.",
+        f"on {humanize.day(expires)}; it is to be renewed {humanize.plural(least, 'day')} before."
     )
+    evidence = {"expires_at": f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"}
+    advice = "Renew it, and have the server read it again: many read their certificate at their start only."
+    value = round(left / DAY, 1)
+    return check.finding("certificate_expiring", "warning", value, least, "days", summary, evidence, advice)
 
 
 def _answers_now(alert: Alert, at: RecoveryContext) -> str:

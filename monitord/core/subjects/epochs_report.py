@@ -97,7 +97,6 @@ def _summed(seals: tuple[SealReport, ...]) -> str:
 
 
 def seal_grid(caption: str, seals: list[SealReport]) -> Grid:
-    """Labels as a table."""
     rows = tuple(
         (
             "warning" if seal.state == "sealed" and not is_ordinary(seal) else SEALS[seal.state][0],
@@ -197,15 +196,13 @@ def _epochs_sealed(facts: ReportFacts) -> CriterionResult:
     length, sealing = facts.orders.epoch_length.total_seconds(), facts.of(SEALING_REPORT)
     details, missed, open_, late, sealed = [], 0, 0, 0, 0
     for group in sealing.groups:
-        absent = [seal for seal in group.seals if seal.state == "missed"]
-        unknown = [seal for seal in group.seals if seal.state == "unknown"]
-        slow = [seal for seal in group.seals if seal.state == "late"]
+        by_state = {state: [seal for seal in group.seals if seal.state == state] for state in SEALS}
+        absent, unknown, slow, nothing = (by_state[state] for state in ("missed", "unknown", "late", "nothing"))
         done = [seal for seal in group.seals if seal.state in ("sealed", "late")]
         missed += len(absent) + sum(1 for seal in slow if (seal.delay or 0.0) > length)
         open_ += len(unknown)
         late += len(slow)
         sealed += len(done)
-        nothing = [seal for seal in group.seals if seal.state == "nothing"]
         due = sum(1 for seal in group.seals if seal.state not in ("open", "nothing"))
         known = "are known to be sealed" if unknown else "sealed"
         details.append(f"{group.group}: {len(done)} of {humanize.plural(due, 'due epoch')} {known}.")

@@ -15,16 +15,7 @@ from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, dated, said
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
-from monitord.core.subjects.base import (
-    MetricFamily,
-    MetricGroup,
-    MetricLine,
-    PerfDatum,
-    SectionContext,
-    StatusSection,
-    age,
-    metrics_of,
-)
+from monitord.core.subjects import base
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -87,7 +78,6 @@ def _fate(delay: float, grace: float) -> Fate:
 
 
 def boxes(found: list[EpochLabel]) -> Iterator[Box]:
-    """The labels as they are drawn."""
     for n, one in enumerate(found):
         glyph = _GLYPHS.get(one.fate) or short(one.delay or 0.0)
         hour = dated(one.label).partition(", ")[2].removesuffix(" UTC")
@@ -160,7 +150,7 @@ def _group(group: str, history: History, orders: StandingOrders, now: float) -> 
         missed=tuple(found.missed) if found else None,
         seal_age_seconds=None if seal_age is None else round(seal_age, 3),
         channels_sealed=found.channels_sealed if found else None,
-        read_age_seconds=age(reading.number("seals_read"), now) if reading is not None else None,
+        read_age_seconds=base.age(reading.number("seals_read"), now) if reading is not None else None,
         idle=found is not None and found.latest is None and found.judged_seconds is not None,
     )
 
@@ -173,29 +163,27 @@ def _current(history: History, orders: StandingOrders, now: float) -> CurrentEpo
     return CurrentEpoch(epoch, epoch + days.length, round(epoch + days.length - now, 3))
 
 
-GROUPS: Final = StatusSection("epochs", Mapping[str, GroupStatus], _groups)
-CURRENT: Final = StatusSection("current_epoch", CurrentEpoch | None, _current)
+GROUPS: Final = base.StatusSection("epochs", Mapping[str, GroupStatus], _groups)
+CURRENT: Final = base.StatusSection("current_epoch", CurrentEpoch | None, _current)
 
 METRICS: Final = (
-    MetricGroup[GroupStatus](
+    base.metric_group(
+        GroupStatus,
         lambda report: report.of(GROUPS),
-        metrics_of(
-            GroupStatus,
-            ("epoch_label_timestamp_seconds", "The newest sealed label of a group.", "latest"),
-            ("epoch_expected_label_timestamp_seconds", "The newest label that is due.", "expected"),
-            MetricFamily(
-                "epoch_seal_age_seconds",
-                "How long ago the newest sealed label of a group ended.",
-                lambda group: group.seal_age_seconds,
-                line=MetricLine("Seal age", "min", 60.0, 1),
-            ),
-            MetricFamily(
-                "epoch_missed_labels",
-                "Labels that are due and absent.",
-                lambda group: None if group.missed is None else len(group.missed),
-            ),
-            ("epoch_channels_sealed", "Channels sealed for the newest label of a group.", "channels_sealed"),
+        ("epoch_label_timestamp_seconds", "The newest sealed label of a group.", "latest"),
+        ("epoch_expected_label_timestamp_seconds", "The newest label that is due.", "expected"),
+        base.MetricFamily(
+            "epoch_seal_age_seconds",
+            "How long ago the newest sealed label of a group ended.",
+            lambda group: group.seal_age_seconds,
+            line=base.MetricLine("Seal age", "min", 60.0, 1),
         ),
+        base.MetricFamily(
+            "epoch_missed_labels",
+            "Labels that are due and absent.",
+            lambda group: None if group.missed is None else len(group.missed),
+        ),
+        ("epoch_channels_sealed", "Channels sealed for the newest label of a group.", "channels_sealed"),
         label="group",
     ),
 )
@@ -225,15 +213,15 @@ ROLLUPS: Final = (
 )
 
 
-def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     limits = f"{orders.seal_warning.total_seconds():g};{orders.seal_critical.total_seconds():g}"
     for name, group in report.of(GROUPS).items():
-        yield PerfDatum(f"{name} seal_age", group.seal_age_seconds, "s", limits, "0")
+        yield base.PerfDatum(f"{name} seal_age", group.seal_age_seconds, "s", limits, "0")
         known = group.missed is not None and group.latest is not None
-        yield PerfDatum(f"{name} missed", len(group.missed or ()) if known else None, minimum="0")
+        yield base.PerfDatum(f"{name} missed", len(group.missed or ()) if known else None, minimum="0")
 
 
-def section(context: SectionContext) -> Iterator[Block]:
+def section(context: base.SectionContext) -> Iterator[Block]:
     groups, current = context.report.of(GROUPS), context.report.of(CURRENT)
     is_measured = context.report.probes["epochs"].status == "ok"
     absent = "none" if is_measured else UNKNOWN

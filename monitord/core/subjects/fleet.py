@@ -55,12 +55,10 @@ def _is_settled(service: ServiceHistory) -> bool:
 
 
 def all_of_them(history: History, orders: StandingOrders) -> Container[str]:
-    """The name of every subject."""
     return expected(history, orders).keys() | history.services.keys()
 
 
 def itself(alert: Alert) -> tuple[str, ...]:
-    """The service that an alert is about."""
     return (alert.subject,)
 
 
@@ -69,7 +67,6 @@ def faces_users(service: str, orders: StandingOrders) -> bool:
 
 
 def blocks_users(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
-    """Users, where the service faces them."""
     return ("users",) if faces_users(alert.subject, orders) else ()
 
 

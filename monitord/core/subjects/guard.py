@@ -19,20 +19,7 @@ from monitord.core.codec import encode
 from monitord.core.history.model import History
 from monitord.core.model import Clear, Finding, Judgement, NotTaken, Severity, Unknown
 from monitord.core.series import RollupFamily
-from monitord.core.subjects.base import (
-    NONE,
-    UNKNOWN,
-    LearnedLimit,
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
-    Rule,
-    SectionContext,
-    Standing,
-    StatusSection,
-    Subject,
-    Updated,
-)
+from monitord.core.subjects import base
 from monitord.core.subjects.servers import unmeasured
 
 if TYPE_CHECKING:
@@ -41,11 +28,11 @@ if TYPE_CHECKING:
         FoldedCycle,
         FoldedWindow,
         LevelFamily,
+        PreparationItem,
         ReportPart,
         SuccessCriterion,
         Tracker,
     )
-    from monitord.core.report.preparation import PreparationItem
     from monitord.core.status import FleetStatus
 
 T = TypeVar("T")
@@ -137,7 +124,7 @@ def _section(section: Section) -> None:
         _block(block)
 
 
-def _datum(datum: PerfDatum) -> None:
+def _datum(datum: base.PerfDatum) -> None:
     _of(str)(datum.label)
     _number(datum.value)
 
@@ -181,12 +168,15 @@ _OF_RULE: Final[Mapping[str, tuple[Any, Callable[[Any], Any]]]] = {
 }
 
 
-def _rule(rule: Rule, package: str, made: dict[int, Rule]) -> Rule:
+def _rule(rule: base.Rule, package: str, made: dict[int, base.Rule]) -> base.Rule:
     """A rule that is held; those that it replaces are the same ones that the subject has."""
     if (known := made.get(id(rule))) is not None:
         return known
     impact = rule.impact
-    for name, default, read in (("plainly", UNKNOWN, _of(str)), ("on_epochs", (NONE, NONE, NONE), _all(str))):
+    for name, default, read in (
+        ("plainly", base.UNKNOWN, _of(str)),
+        ("on_epochs", (base.NONE, base.NONE, base.NONE), _all(str)),
+    ):
         if callable(function := getattr(impact, name)):
             impact = dataclasses.replace(impact, **{name: Held(function, _gives(default), read)})
     held: dict[str, Any] = {
@@ -211,7 +201,7 @@ def _rule(rule: Rule, package: str, made: dict[int, Rule]) -> Rule:
     return found
 
 
-def guarded(subject: Subject, package: str) -> Subject:
+def guarded(subject: base.Subject, package: str) -> base.Subject:
     """The subject of a package, every function of it held.
 
     Raises:
@@ -228,26 +218,28 @@ def guarded(subject: Subject, package: str) -> Subject:
     def told(error: BaseException) -> tuple[Section, ...]:
         return (Section(subject.name, subject.heading, (said("its part of the report")(error),)),)
 
-    made: dict[int, Rule] = {}
+    made: dict[int, base.Rule] = {}
     return dataclasses.replace(
         subject,
         package=package,
         rules=tuple(_rule(rule, package, made) for rule in subject.rules),
-        update=Held(subject.update, partial(_raised, package), _of(Updated)),
+        update=Held(subject.update, partial(_raised, package), _of(base.Updated)),
         update_for_rules=None
         if subject.update_for_rules is None
-        else Held(subject.update_for_rules, partial(_raised, package), _of(Updated)),
+        else Held(subject.update_for_rules, partial(_raised, package), _of(base.Updated)),
         depends_on=Held(subject.depends_on, _gives(()), _all(str)),
         undetermined=Held(subject.undetermined, _gives(()), _all(str)),
         status=tuple(
-            StatusSection(one.name, one.shape, Held(one.build, _gives(None), _in_json)) for one in subject.status
+            base.StatusSection(one.name, one.shape, Held(one.build, _gives(None), _in_json)) for one in subject.status
         ),
         metrics=tuple(_metrics(group) for group in subject.metrics),
-        perfdata=Held(subject.perfdata, _gives((PerfDatum(subject.name, None),)), _all(PerfDatum, check=_datum)),
+        perfdata=Held(
+            subject.perfdata, _gives((base.PerfDatum(subject.name, None),)), _all(base.PerfDatum, check=_datum)
+        ),
         section=Held(subject.section, shown, _all(*get_args(Block), check=_block)),
         report=Held(subject.report, told, _all(Section, check=_section)),
         report_parts=tuple(_report_part(one) for one in subject.report_parts),
-        standing=Held(subject.standing, _gives(None), _of(Standing, type(None))),
+        standing=Held(subject.standing, _gives(None), _of(base.Standing, type(None))),
         settles=Held(subject.settles, _gives(None), _of(int, float, type(None))),
         carried=None if subject.carried is None else Held(subject.carried, _gives(value=False), bool),
         exact=None if subject.exact is None else Held(subject.exact, _gives(frozenset()), _of(frozenset)),
@@ -259,7 +251,7 @@ def guarded(subject: Subject, package: str) -> Subject:
         levels=tuple(_level(one, package) for one in subject.levels),
         rollups=tuple(_rollup(one) for one in subject.rollups),
         preparation=tuple(_preparation(one, package) for one in subject.preparation),
-        learned=Held(subject.learned, _gives(()), _all(LearnedLimit)),
+        learned=Held(subject.learned, _gives(()), _all(base.LearnedLimit)),
     )
 
 
@@ -299,7 +291,7 @@ def _report_part(part: ReportPart[Any]) -> ReportPart[Any]:
 
 def _preparation(item: PreparationItem, package: str) -> PreparationItem:
     """A line of the checklist that is not known where it breaks."""
-    from monitord.core.report.preparation import Prepared  # as above
+    from monitord.core.report.criterion import Prepared  # as above
 
     def unknown(error: BaseException) -> Prepared:
         return Prepared(None, (f"Unknown: {_sentence(package, 'its line of the checklist', error)}.",))
@@ -324,11 +316,11 @@ def _level(family: LevelFamily, package: str) -> LevelFamily:
 
 def _rollup(family: RollupFamily) -> RollupFamily:
     return dataclasses.replace(
-        family, values=Held(family.values, _gives({}), _number), say=Held(family.say, _gives(UNKNOWN), _of(str))
+        family, values=Held(family.values, _gives({}), _number), say=Held(family.say, _gives(base.UNKNOWN), _of(str))
     )
 
 
-def _metrics(group: MetricGroup[Any]) -> MetricGroup[Any]:
+def _metrics(group: base.MetricGroup[Any]) -> base.MetricGroup[Any]:
     families = tuple(dataclasses.replace(one, value=Held(one.value, _gives(None), _number)) for one in group.metrics)
     return dataclasses.replace(group, find=Held(group.find, _gives({}), _of(Mapping)), metrics=families)
 
@@ -337,17 +329,17 @@ def _sentence(package: str, part: str, error: BaseException) -> str:
     return f"the package {package}: {part} failed inside ({why(error)})"
 
 
-def _check(subject: Subject) -> None:
+def _check(subject: base.Subject) -> None:
     """Raise where a part that is no function is not what it must be."""
-    _of(Subject)(subject)
-    for field in dataclasses.fields(Subject):
+    _of(base.Subject)(subject)
+    for field in dataclasses.fields(base.Subject):
         if field.type == "str" and not isinstance(getattr(subject, field.name), str):
             raise TypeError(f"its {field.name} is no text")
     (
         _of(Mapping)(subject.limits),
-        _all(Rule)(subject.rules),
-        _all(StatusSection)(subject.status),
-        _all(MetricGroup)(subject.metrics),
+        _all(base.Rule)(subject.rules),
+        _all(base.StatusSection)(subject.status),
+        _all(base.MetricGroup)(subject.metrics),
     )
     if subject.defaults is not None:
         raise TypeError("a subject of a package watches nothing by default")
@@ -357,18 +349,18 @@ def _check(subject: Subject) -> None:
         family.unmeasured.format("")
     _all(RollupFamily)(subject.rollups)
     for group in subject.metrics:
-        for metric in _all(MetricFamily)(group.metrics):
+        for metric in _all(base.MetricFamily)(group.metrics):
             if not _METRIC.fullmatch(metric.name):
                 raise ValueError(f"{metric.name!r} is no name of a metric")
 
 
-def broken(name: str, package: str, error: BaseException, part: str = "") -> Subject:
+def broken(name: str, package: str, error: BaseException, part: str = "") -> base.Subject:
     """What stands in the place of a subject that cannot be added: its probe fails, and says why."""
     said = f": {error}" if isinstance(error, ImportError | ValueError | TypeError | KeyError) else f" ({why(error)})"
     sentence = f"the package {package} cannot be used{f', {part}' if part else ''}{said}"
     title = f"what the package {package} adds"
     rule = unmeasured(name, title, "Is it installed whole?", judges_failure=True, internal=MEND)
-    return Subject(name, title, rules=(rule,), package=package, broken=sentence)
+    return base.Subject(name, title, rules=(rule,), package=package, broken=sentence)
 
 
 MEND: Final = "Mend, update or remove the package; monitord's own subjects are measured as ever."
@@ -381,13 +373,13 @@ class _Tried(NamedTuple):
 
 
 def failing(
-    subject: Subject, report: FleetStatus, history: History, orders: StandingOrders, now: float
+    subject: base.Subject, report: FleetStatus, history: History, orders: StandingOrders, now: float
 ) -> Iterator[str]:
     """What of a package's subject cannot be shown of this status, a sentence for each part.
 
     So that a status is never OK of which a part is missing somewhere.
     """
-    context = SectionContext(report, orders, now, lambda _: None, history)
+    context = base.SectionContext(report, orders, now, lambda _: None, history)
     parts = [_Tried("its status", one.build, (history, orders, now)) for one in subject.status]
     parts += [
         _Tried("its section", subject.section, (context,)),

@@ -7,40 +7,13 @@ from shlex import quote
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.anomalies import trends
-from monitord.core.anomalies.forecasts import (
-    FULL,
-    PAST,
-    SOON,
-    deadline,
-    disk_key,
-    disk_outlook,
-    disk_terms,
-    fast_disk_key,
-    fast_disk_terms,
-    outlook_evidence,
-    reached,
-    seen_for,
-    update_disks,
-)
+from monitord.core.anomalies import forecasts, trends
 from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
 from monitord.core.history.mounts import unmounted
 from monitord.core.model import Alert, Finding, Observation, Reading, Severity
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import busy, host_criteria, host_status
-from monitord.core.subjects.base import (
-    NONE,
-    Answer,
-    Impact,
-    RecoveryContext,
-    Replaces,
-    Rule,
-    Subject,
-    Updated,
-    of_each,
-    of_one,
-)
+from monitord.core.subjects import base, busy, host_status
 from monitord.core.subjects.servers import unmeasured
 
 # A disk past its limit still takes rows; one as full as this does not.
@@ -65,8 +38,8 @@ def update_full(
     return history if full == history.full else replace(history, full=full)
 
 
-@of_each(lambda orders: orders.disks)
-def disk_high(path: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.disks)
+def disk_high(path: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A disk past the limits, by space (percent, as df counts it) or by inodes, whichever is worse."""
     reading = observation.readings["host"]
     space, free = reading.number("disk_used", path=path), reading.number("disk_free", path=path)
@@ -100,35 +73,35 @@ def disk_high(path: str, observation: Observation, history: History, orders: Sta
     return Finding("disk_high", path, severity, used, limit, "percent", said[what], evidence, remedy[what])
 
 
-@of_each(lambda orders: orders.disks)
-def disk_filling(path: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.disks)
+def disk_filling(path: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A disk that fills so steadily that it will be full."""
     now, reading = observation.now.timestamp(), observation.readings["host"]
-    terms = disk_terms(orders, path)
-    used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
+    terms = forecasts.disk_terms(orders, path)
+    used, series = reading.number("disk_used", path=path), history.trends.get(forecasts.disk_key(path))
     if used is None or series is None:
         return "it cannot be measured"
-    outlook = disk_outlook(path, series, history.trends.get(fast_disk_key(path)), used, now, orders)
+    outlook = forecasts.disk_outlook(path, series, history.trends.get(forecasts.fast_disk_key(path)), used, now, orders)
     if outlook is None:
-        fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders, path)
+        fast, fast_terms = history.trends.get(forecasts.fast_disk_key(path)), forecasts.fast_disk_terms(orders, path)
         past = trends.is_past(series, terms)
         past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
-        return PAST if past else None
-    is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
+        return forecasts.PAST if past else None
+    is_critical = outlook.seconds <= forecasts.SOON * terms.horizon and used - outlook.lowest >= forecasts.FULL - used
     free = reading.number("disk_free", path=path)
     summary = (
-        f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({seen_for(outlook)}) and would be full "
-        f"{reached(outlook)}; it is {used:.1f}% full now."
+        f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({forecasts.seen_for(outlook)}) and would be "
+        f"full {forecasts.reached(outlook)}; it is {used:.1f}% full now."
     )
     evidence = {
         "used_percent": round(used, 2),
-        "limit_percent": FULL,
+        "limit_percent": forecasts.FULL,
         "free_bytes": free,
         "percent_per_hour": round(outlook.per_hour, 3),
-    } | outlook_evidence(outlook)
+    } | forecasts.outlook_evidence(outlook)
     advice = (
         f"Find what grows on {path} (du -x --max-depth=2 {quote(path)}): logs first, then the database's "
-        f"tables and WAL, then dumps and backups. Stop it or free space {deadline(outlook)}."
+        f"tables and WAL, then dumps and backups. Stop it or free space {forecasts.deadline(outlook)}."
     )
     severity: Severity = "critical" if is_critical else "warning"
     return Finding(
@@ -136,8 +109,8 @@ def disk_filling(path: str, observation: Observation, history: History, orders: 
     )
 
 
-@of_one("host")
-def host_memory_low(observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_one("host")
+def host_memory_low(observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """Less memory available than ordered."""
     reading = observation.readings["host"]
     available = reading.number("memory_available")
@@ -171,7 +144,7 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
     return Finding("host_memory_low", "host", "critical", value, orders.host_memory, "bytes", summary, evidence, advice)
 
 
-def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:
+def _used_now(alert: Alert, at: base.RecoveryContext, steady: str = "") -> str | None:
     disk = at.report.of(host_status.STATUS).disks.get(alert.subject)
     if disk is None or disk.used_percent is None:
         return None
@@ -180,7 +153,7 @@ def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None
     return f"The disk at {alert.subject} is {disk.used_percent:.1f}% full now{steady}{left}; the limit is {limit:g}%."
 
 
-def _available_now(alert: Alert, at: RecoveryContext) -> str | None:
+def _available_now(alert: Alert, at: base.RecoveryContext) -> str | None:
     available = at.report.of(host_status.STATUS).memory_available_bytes
     if available is None:
         return None
@@ -190,7 +163,7 @@ def _available_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 _AT_RISK: Final = "at risk: the kernel may end any process"
 _STOPS: Final = "stops when the disk is full"
-_DISK: Final = Impact("what writes to this disk stops when it is full", (_STOPS, _STOPS, NONE))
+_DISK: Final = base.Impact("what writes to this disk stops when it is full", (_STOPS, _STOPS, base.NONE))
 _DISK_RUNBOOK: Final = (
     "df -h {name}",
     "du -xh --max-depth=2 {name} 2>/dev/null | sort -h | tail -n 20",
@@ -198,14 +171,14 @@ _DISK_RUNBOOK: Final = (
     "ORDER BY pg_total_relation_size(oid) DESC LIMIT 5",
 )
 
-_rule = partial(Rule, probe="host", criterion=host_criteria.HOST_HEALTHY.name)
+_rule = partial(base.Rule, probe="host", criterion=host_status.HOST_HEALTHY.name)
 HOST_MEMORY_LOW = _rule(
     severities=("critical",),
     evaluate=host_memory_low,
     roles=frozenset({"no_memory"}),
     inhibits_firing=True,
     runbook=("free -m", "ps aux --sort=-rss | head -n 10", "dmesg --ctime | grep -i 'out of memory' | tail -n 5"),
-    impact=Impact(_AT_RISK, (_AT_RISK, _AT_RISK, _AT_RISK)),
+    impact=base.Impact(_AT_RISK, (_AT_RISK, _AT_RISK, _AT_RISK)),
     recovered=_available_now,
 )
 DISK_FILLING = _rule(
@@ -218,7 +191,7 @@ DISK_FILLING = _rule(
 DISK_HIGH = _rule(
     severities=("warning", "critical"),
     evaluate=disk_high,
-    replaces=(Replaces(DISK_FILLING, when=lambda stronger, _: stronger.severity == "critical"),),
+    replaces=(base.Replaces(DISK_FILLING, when=lambda stronger, _: stronger.severity == "critical"),),
     roles=frozenset({"full_disk"}),
     inhibits_firing=True,
     recommend=lambda alert: "free_disk" if alert.severity == "critical" else None,
@@ -236,12 +209,14 @@ UNMEASURED = unmeasured(
 RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING, *busy.MACHINE)
 
 
-def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+def _update(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> base.Updated:
     history = busy.update_machine(update_full(history, reading, before, now, orders), reading, now, orders)
-    return Updated(update_disks(history, reading, now, orders))
+    return base.Updated(forecasts.update_disks(history, reading, now, orders))
 
 
-HOST = Subject(
+HOST = base.Subject(
     "host",
     "the host",
     beneath_all=True,
@@ -257,7 +232,7 @@ HOST = Subject(
     section=host_status.section,
     heading="Host",
     forget=unmounted,
-    criteria=(host_criteria.HOST_HEALTHY,),
+    criteria=(host_status.HOST_HEALTHY,),
     limits={
         "disk_warning": "how full a disk may be, past which is a warning",
         "disk_critical": "the same, past which is critical",
@@ -268,6 +243,6 @@ HOST = Subject(
         "host_swap": "how much of swap may be used",
         "busy_for": "how long the host may be busier than its limits",
     },
-    levels=host_criteria.LEVELS,
+    levels=host_status.LEVELS,
     rollups=host_status.ROLLUPS,
 )

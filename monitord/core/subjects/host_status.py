@@ -1,4 +1,4 @@
-"""How the machine stands: the status, and what is shown and counted of it."""
+"""How the machine stands: the status, what is shown and counted of it, and the criterion that it must meet."""
 
 from __future__ import annotations
 
@@ -13,27 +13,18 @@ from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, said
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import CriterionResult, Level, LevelFamily, SuccessCriterion, all_well
 from monitord.core.series import RollupFamily, metric
-from monitord.core.subjects import busy
-from monitord.core.subjects.base import (
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
-    SectionContext,
-    StatusSection,
-    asked,
-    metrics_of,
-    whole,
-)
+from monitord.core.subjects import base, busy
 
 if TYPE_CHECKING:
+    from monitord.core.model import Alert
+    from monitord.core.report.facts import ReportFacts
     from monitord.core.status import FleetStatus
 
 
 @dataclass(frozen=True, slots=True)
 class DiskStatus:
-    """One watched path."""
-
     used_percent: float | None
     free_bytes: int | None
     inodes_used_percent: float | None
@@ -54,16 +45,16 @@ class HostStatus:
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> HostStatus:
-    reading = asked("host", history, orders) or Reading("host")
+    reading = base.asked("host", history, orders) or Reading("host")
     load = [reading.number(f"load{minutes}") for minutes in (1, 5, 15)]
     known = [value for value in load if value is not None]
     return HostStatus(
         disks={path: _disk(reading, path) for path in orders.disks},
-        memory_available_bytes=whole(reading.number("memory_available")),
+        memory_available_bytes=base.whole(reading.number("memory_available")),
         memory_available_of=cast("Literal['host', 'cgroup'] | None", reading.word("memory_available_of")),
         swap_percent=reading.number("swap"),
         cpu_percent=reading.number("cpu"),
-        cores=whole(reading.number("cores")),
+        cores=base.whole(reading.number("cores")),
         load=tuple(known) if len(known) == len(load) else None,
     )
 
@@ -72,39 +63,35 @@ def _disk(reading: Reading, path: str) -> DiskStatus:
     used, inodes = reading.number("disk_used", path=path), reading.number("disk_inodes_used", path=path)
     return DiskStatus(
         used_percent=None if used is None else round(used, 2),
-        free_bytes=whole(reading.number("disk_free", path=path)),
+        free_bytes=base.whole(reading.number("disk_free", path=path)),
         inodes_used_percent=None if inodes is None else round(inodes, 2),
         mount=reading.word("disk_mount", path=path),
     )
 
 
-STATUS: Final = StatusSection("host", HostStatus, _status)
+STATUS: Final = base.StatusSection("host", HostStatus, _status)
 
 METRICS: Final = (
-    MetricGroup[DiskStatus](
+    base.metric_group(
+        DiskStatus,
         lambda report: report.of(STATUS).disks,
-        metrics_of(
-            DiskStatus,
-            ("disk_used_ratio", "How full a file system is.", "used_percent"),
-            ("disk_free_bytes", "What is free on a file system.", "free_bytes"),
-            ("disk_inodes_used_ratio", "How many of a file system's inodes are used.", "inodes_used_percent"),
-        ),
+        ("disk_used_ratio", "How full a file system is.", "used_percent"),
+        ("disk_free_bytes", "What is free on a file system.", "free_bytes"),
+        ("disk_inodes_used_ratio", "How many of a file system's inodes are used.", "inodes_used_percent"),
         label="path",
     ),
-    MetricGroup[HostStatus](
+    base.metric_group(
+        HostStatus,
         lambda report: {"": report.of(STATUS)},
-        metrics_of(
-            HostStatus,
-            ("host_memory_available_bytes", "Memory the host has available.", "memory_available_bytes"),
-            ("host_swap_used_ratio", "How much of the swap is in use.", "swap_percent"),
-            ("host_cpu_busy_ratio", "How much of the processors was busy since the check before.", "cpu_percent"),
-            ("host_cores", "Processors of the host.", "cores"),
-            MetricFamily(
-                "host_load",
-                "Load average over 1, 5 and 15 minutes.",
-                lambda host: dict(zip(("1", "5", "15"), host.load or (), strict=False)),
-                by="minutes",
-            ),
+        ("host_memory_available_bytes", "Memory the host has available.", "memory_available_bytes"),
+        ("host_swap_used_ratio", "How much of the swap is in use.", "swap_percent"),
+        ("host_cpu_busy_ratio", "How much of the processors was busy since the check before.", "cpu_percent"),
+        ("host_cores", "Processors of the host.", "cores"),
+        base.MetricFamily(
+            "host_load",
+            "Load average over 1, 5 and 15 minutes.",
+            lambda host: dict(zip(("1", "5", "15"), host.load or (), strict=False)),
+            by="minutes",
         ),
     ),
 )
@@ -122,21 +109,21 @@ ROLLUPS: Final = (
 )
 
 
-def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     host = report.of(STATUS)
     for path, disk in host.disks.items():
         limits = "{:g};{:g}".format(*orders.disk_limits(path))
-        yield PerfDatum(f"{path} used", disk.used_percent, "%", limits, "0", "100")
+        yield base.PerfDatum(f"{path} used", disk.used_percent, "%", limits, "0", "100")
         if disk.inodes_used_percent is not None:
-            yield PerfDatum(f"{path} inodes", disk.inodes_used_percent, "%", limits, "0", "100")
-    yield PerfDatum("cpu", host.cpu_percent, "%", _range(orders.host_cpu), "0", "100")
-    yield PerfDatum("swap", host.swap_percent, "%", _range(orders.host_swap), "0", "100")
+            yield base.PerfDatum(f"{path} inodes", disk.inodes_used_percent, "%", limits, "0", "100")
+    yield base.PerfDatum("cpu", host.cpu_percent, "%", _range(orders.host_cpu), "0", "100")
+    yield base.PerfDatum("swap", host.swap_percent, "%", _range(orders.host_swap), "0", "100")
     limit = None if orders.host_load is None or not host.cores else orders.host_load * host.cores
-    yield PerfDatum("load5", host.load[1] if host.load else None, limits=_range(limit), minimum="0")
-    yield PerfDatum("memory_available", host.memory_available_bytes, "B", f";{orders.host_memory}:", "0")
+    yield base.PerfDatum("load5", host.load[1] if host.load else None, limits=_range(limit), minimum="0")
+    yield base.PerfDatum("memory_available", host.memory_available_bytes, "B", f";{orders.host_memory}:", "0")
 
 
-def section(context: SectionContext) -> Iterator[Block]:
+def section(context: base.SectionContext) -> Iterator[Block]:
     host = context.report.of(STATUS)
     has_inodes = any(disk.inodes_used_percent is not None for disk in host.disks.values())
     rows = tuple(
@@ -181,3 +168,66 @@ def _cells(path: str, disk: DiskStatus, orders: StandingOrders, *, has_inodes: b
     yield said(humanize.size, disk.free_bytes)
     if has_inodes:
         yield said("{:.1f}%".format, disk.inodes_used_percent, humanize.NOTHING)
+
+
+_MEMORY: Final = "memory"
+
+
+def _title(facts: ReportFacts) -> str:
+    orders = facts.orders
+    disks = sorted({orders.disk_limits(path)[1] for path in orders.disks}) or [orders.disk_critical]
+    up_to = humanize.listed([f"{limit:g}%" for limit in disks])
+    return f"Host healthy (disks up to {up_to}, {humanize.size(orders.host_memory)} of memory available)"
+
+
+def _host_healthy(facts: ReportFacts) -> CriterionResult:
+    def blamed(alert: Alert) -> str:
+        is_memory = "no_memory" in facts.rule_of(alert).roles
+        is_disk = alert.subject in facts.orders.disks
+        return f"the disk at {alert.subject}" if is_disk else _MEMORY if is_memory else alert.subject
+
+    unseen = facts.too_blind("host")
+    return all_well(facts, HOST_HEALTHY.name, [unseen] if unseen else [], blamed=blamed)
+
+
+def _fullest(reading: Reading) -> Mapping[str, float | None]:
+    """Every disk in percent, by space or inodes, whichever is worse."""
+    used, inodes = (reading.numbers(name, "path") for name in ("disk_used", "disk_inodes_used"))
+    known = {path: [n for n in (used.get(path), inodes.get(path)) if n is not None] for path in used | inodes}
+    return {path: max(numbers, default=None) for path, numbers in known.items()}
+
+
+def _full(level: Level, facts: ReportFacts) -> str:
+    most = level.most or 0.0
+    past = most > facts.orders.disk_limits(level.name)[1]
+    return f"The disk at {level.name} was at most {most:.1f}% full{_at(level.most_at, facts, moment=past)}."
+
+
+def _available(level: Level, facts: ReportFacts) -> str:
+    least = level.least or 0.0
+    past = _at(level.least_at, facts, moment=least < facts.orders.host_memory)
+    return f"At least {humanize.size(least)} of memory was available{past}."
+
+
+def _at(when: float, facts: ReportFacts, *, moment: bool) -> str:
+    """When it was; `moment`: it was past its limit then, and where no alert says so, not for long."""
+    said = f" at {humanize.moment(when, facts.until)}"
+    is_told = bool(facts.against(HOST_HEALTHY.name))
+    return f"{said}, past the limit for too short a time to be confirmed" if moment and not is_told else said
+
+
+HOST_HEALTHY = SuccessCriterion(
+    busy.HEALTHY,
+    _title,
+    "no disk was past `DISK_CRITICAL`, and memory not below `HOST_MEMORY`, but for moments too short to be confirmed",
+    judge=_host_healthy,
+)
+LEVELS = (
+    LevelFamily(HOST_HEALTHY.name, _fullest, _full),
+    LevelFamily(
+        HOST_HEALTHY.name,
+        lambda reading: {_MEMORY: reading.number("memory_available")},
+        _available,
+        names=lambda _: (_MEMORY,),
+    ),
+)

@@ -53,22 +53,16 @@ def checkin_missed(check: JudgedCheck) -> Finding | Unknown | None:
         if check.now <= again + grace:
             return Unknown("checkin_missed", check.name, "it may have reported while monitord was down")
         at = again
-    last = (
-        "no report of it has ever come"
-        if job.ended is None
-        else (f"its last report came at {humanize.moment(job.ended, check.now)}")
-    )
+    last = "no report of it has ever come"
+    if job.ended is not None:
+        last = f"its last report came at {humanize.moment(job.ended, check.now)}"
     began = f", though it began at {humanize.moment(running, check.now)}" if running is not None else ""
+    summary = f"{check.name} has not reported: it was due at {humanize.moment(at, check.now)}; {last}{began}."
+    evidence = {"due_at": humanize.clock(at), "last_report_at": job.ended and humanize.clock(job.ended)}
+    advice = f"Find out whether {check.name} runs at all, and whether its report reaches monitord."
+    value = int(check.now - at)
     return check.finding(
-        "checkin_missed",
-        _severity(check),
-        f"{check.name} has not reported: it was due at {humanize.moment(at, check.now)}; {last}{began}.",
-        value=int(check.now - at),
-        limit=int(grace),
-        unit="seconds",
-        evidence={"due_at": humanize.clock(at), "last_report_at": job.ended and humanize.clock(job.ended)},
-        recommendation=f"Find out whether {check.name} runs at all, and whether its report reaches monitord.",
-        began=at + grace,
+        "checkin_missed", _severity(check), value, int(grace), "seconds", summary, evidence, advice, began=at + grace
     )
 
 
@@ -81,15 +75,12 @@ def checkin_failed(check: JudgedCheck) -> Finding | Unknown | None:
         return None
     code = f" with exit code {job.code}" if job.code is not None else ""
     took = f" after {humanize.duration(job.took)}" if job.took is not None else ""
+    summary = f"{check.name} failed{code} at {humanize.moment(job.failed, check.now)}{took}, as it reports itself."
+    evidence = {"succeeded_at": job.succeeded and humanize.clock(job.succeeded)}
+    advice = f"Read what {check.name} has logged, and run it again once what stopped it is mended."
+    value, limit = ("failed", None) if job.code is None else (job.code, 0)
     return check.finding(
-        "checkin_failed",
-        _severity(check),
-        f"{check.name} failed{code} at {humanize.moment(job.failed, check.now)}{took}, as it reports itself.",
-        value="failed" if job.code is None else job.code,
-        limit=None if job.code is None else 0,
-        evidence={"succeeded_at": job.succeeded and humanize.clock(job.succeeded)},
-        recommendation=f"Read what {check.name} has logged, and run it again once what stopped it is mended.",
-        began=job.failed,
+        "checkin_failed", _severity(check), value, limit, "", summary, evidence, advice, began=job.failed
     )
 
 
@@ -105,16 +96,13 @@ def checkin_overran(check: JudgedCheck) -> Finding | Unknown | None:
         return None
     if job.lost_until(running, check.now) is not None:
         return Unknown("checkin_overran", check.name, "it may have reported its end while monitord was down")
-    return check.finding(
-        "checkin_overran",
-        _severity(check),
+    summary = (
         f"{check.name} has been running for {humanize.duration(lasts)}, since {humanize.moment(running, check.now)}; "
-        f"it may take {humanize.duration(limit)}.",
-        value=int(lasts),
-        limit=int(limit),
-        unit="seconds",
-        recommendation=f"Find out what {check.name} waits for, or whether it died without a report.",
-        began=running + limit,
+        f"it may take {humanize.duration(limit)}."
+    )
+    advice, began = f"Find out what {check.name} waits for, or whether it died without a report.", running + limit
+    return check.finding(
+        "checkin_overran", _severity(check), int(lasts), int(limit), "seconds", summary, None, advice, began
     )
 
 

@@ -23,22 +23,9 @@ from monitord.core.model import Alert, Finding, Judgement, Observation, Reading,
 from monitord.core.orders import Expected, ServiceOrders, StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
 from monitord.core.series import RollupContext, RollupFamily, Values
-from monitord.core.subjects import apps, pm2_status, services
+from monitord.core.subjects import apps, base, pm2_status, services
 from monitord.core.subjects.app_limits import APP_NUMBER
 from monitord.core.subjects.app_status import APP_METRICS
-from monitord.core.subjects.base import (
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
-    RecoveryContext,
-    Replaces,
-    Rule,
-    SectionContext,
-    Standing,
-    StatusSection,
-    Subject,
-    Updated,
-)
 from monitord.core.subjects.busy import update_services
 from monitord.core.subjects.errors import ERRORS_RISING
 from monitord.core.subjects.pm2 import PM2
@@ -90,13 +77,13 @@ class ProcessManager:
         return re.sub("|".join(kept + pattern), lambda match: words.get(match[0], match[0]), text)
 
 
-def subject(manager: ProcessManager, **more: Any) -> Subject:
+def subject(manager: ProcessManager, **more: Any) -> base.Subject:
     """The subject of a manager's processes, judged by every rule about services; `more` is what it declares besides.
 
     Its probe tells of each process what that of PM2 does (samples service_state, service_restarts, … by `service` and
     `instance`), of CPU time service_cpu_seconds in all, and who answers. What it does not know it leaves out.
     """
-    status = StatusSection(manager.members, pm2_status.STATUS.shape, partial(_status, manager))
+    status = base.StatusSection(manager.members, pm2_status.STATUS.shape, partial(_status, manager))
     away = unreachable(
         f"{manager.name}_unreachable",
         manager.name,
@@ -104,7 +91,7 @@ def subject(manager: ProcessManager, **more: Any) -> Subject:
         blocks=lambda _: f"the {manager.members}",
         runbook=manager.runbook,
     )
-    return Subject(
+    return base.Subject(
         manager.name,
         manager.title,
         server=manager.name,
@@ -176,7 +163,7 @@ def _update(
     before: float | None,
     now: float,
     orders: StandingOrders,
-) -> Updated:
+) -> base.Updated:
     view, judged = _view(manager, history, orders)
     fleet = history.fleets.get(manager.name, Fleet())
     reading, used = _derived(reading, fleet, before, now)
@@ -194,7 +181,7 @@ def _update(
         )
         for event in events
     )
-    return Updated(replace(history, fleets={**history.fleets, manager.name: kept}), told)
+    return base.Updated(replace(history, fleets={**history.fleets, manager.name: kept}), told)
 
 
 def _derived(reading: Reading, fleet: Fleet, before: float | None, now: float) -> tuple[Reading, Mapping[str, float]]:
@@ -226,11 +213,11 @@ def _derived(reading: Reading, fleet: Fleet, before: float | None, now: float) -
     return replace(reading, samples=(*reading.samples, *added)), used
 
 
-def _rules(manager: ProcessManager) -> tuple[Rule, ...]:
+def _rules(manager: ProcessManager) -> tuple[base.Rule, ...]:
     """The rules about services, as they judge this manager's, with those that they replace among them."""
-    made: dict[str, Rule] = {}
+    made: dict[str, base.Rule] = {}
 
-    def of(rule: Rule) -> Rule:
+    def of(rule: base.Rule) -> base.Rule:
         if rule.name not in made:
             made[rule.name] = replace(
                 rule,
@@ -240,7 +227,7 @@ def _rules(manager: ProcessManager) -> tuple[Rule, ...]:
                 members=None if rule.members is None else partial(_members, manager, rule.members),
                 recovered=partial(_recovered, manager, rule),
                 replaces=tuple(
-                    Replaces(of(one.rule), one.when, one.continues) for one in rule.replaces if one.rule in RULES
+                    base.Replaces(of(one.rule), one.when, one.continues) for one in rule.replaces if one.rule in RULES
                 ),
                 succeeds=tuple(of(one) for one in rule.succeeds if one in RULES),
                 runbook=manager.runbook,
@@ -252,7 +239,7 @@ def _rules(manager: ProcessManager) -> tuple[Rule, ...]:
 
 
 def _evaluated(
-    manager: ProcessManager, rule: Rule, observation: Observation, history: History, orders: StandingOrders
+    manager: ProcessManager, rule: base.Rule, observation: Observation, history: History, orders: StandingOrders
 ) -> Iterator[Judgement]:
     name = manager.named(rule.name)
     for judgement in rule.evaluate(observation, *_view(manager, history, orders)):
@@ -279,9 +266,9 @@ def _members(
     return members(*_view(manager, history, orders))
 
 
-def _recovered(manager: ProcessManager, rule: Rule, alert: Alert, at: RecoveryContext) -> str | None:
+def _recovered(manager: ProcessManager, rule: base.Rule, alert: Alert, at: base.RecoveryContext) -> str | None:
     said = rule.recovered(
-        alert, RecoveryContext(_as_services(manager, at.report), *_view(manager, at.history, at.orders), at.now)
+        alert, base.RecoveryContext(_as_services(manager, at.report), *_view(manager, at.history, at.orders), at.now)
     )
     return None if said is None else manager.said(said, alert.subject)
 
@@ -304,11 +291,11 @@ def _as_services(manager: ProcessManager, report: FleetStatus) -> FleetStatus:
     )
 
 
-def _metrics(manager: ProcessManager, group: MetricGroup[Any]) -> MetricGroup[object]:
-    return MetricGroup(
+def _metrics(manager: ProcessManager, group: base.MetricGroup[Any]) -> base.MetricGroup[object]:
+    return base.MetricGroup(
         lambda report: group.find(_as_services(manager, report)),
         tuple(
-            MetricFamily(
+            base.MetricFamily(
                 manager.named(one.name),
                 manager.said(one.help).replace(PM2.member, manager.member),
                 one.value,
@@ -336,13 +323,13 @@ def _rollup(manager: ProcessManager, family: RollupFamily) -> RollupFamily:
     return replace(family, values=values)
 
 
-def _perfdata(manager: ProcessManager, report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+def _perfdata(manager: ProcessManager, report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     _, judged = _view(manager, History(), orders)
     for datum in pm2_status.perfdata(_as_services(manager, report), judged):
         yield replace(datum, label=datum.label if " " in datum.label else manager.named(datum.label))
 
 
-def _section(manager: ProcessManager, context: SectionContext) -> Iterator[Block]:
+def _section(manager: ProcessManager, context: base.SectionContext) -> Iterator[Block]:
     history, judged = _view(manager, context.history or History(), context.orders)
     of = replace(context, report=_as_services(manager, context.report), orders=judged, history=history)
     for block in pm2_status.section(of):
@@ -359,6 +346,6 @@ def _plain(cell: object) -> Any:
     return f"{cell.name}{cell.remark}" if isinstance(cell, Member) else cell
 
 
-def _standing(manager: ProcessManager, report: FleetStatus) -> Standing | None:
+def _standing(manager: ProcessManager, report: FleetStatus) -> base.Standing | None:
     found = pm2_status.standing_of(_as_services(manager, report))
     return replace(found, words=manager.said(found.words))

@@ -7,16 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.anomalies import trends
-from monitord.core.anomalies.forecasts import (
-    PAST,
-    deadline,
-    memory_key,
-    memory_terms,
-    outlook_evidence,
-    reached,
-    seen_for,
-)
+from monitord.core.anomalies import forecasts, trends
 from monitord.core.anomalies.trends import Outlook
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
@@ -56,10 +47,10 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
             if process.memory is None:
                 unknown = unknown or process.state == "online"
                 continue
-            series = history.trends.get(memory_key(name, instance)) if is_any else None
+            series = history.trends.get(forecasts.memory_key(name, instance)) if is_any else None
             if series is None or series.trend is None:
                 continue
-            terms = memory_terms(orders, name)
+            terms = forecasts.memory_terms(orders, name)
             is_past = is_past or trends.is_past(series, terms)
             outlook = trends.outlook(series, now, terms)
             if outlook is not None and (soonest is None or outlook.seconds < soonest[0].seconds):
@@ -67,32 +58,27 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
         if soonest is not None:
             yield _leak(name, *soonest, orders)
         elif is_past:
-            yield Unknown("service_memory_leak", name, PAST)
+            yield Unknown("service_memory_leak", name, forecasts.PAST)
         elif unknown:
             yield Unknown("service_memory_leak", name, "PM2 did not report its memory")
 
 
 def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) -> Finding:
     limit = orders.memory_limit(name)
-    return Finding(
-        rule="service_memory_leak",
-        subject=name,
-        severity="warning",
-        value=round(outlook.per_hour),
-        limit=None,  # of a slope there is none: the limit of what rises is in the evidence
-        unit="bytes/h",
-        summary=(
-            f"{name}'s memory rises by {humanize.size(outlook.per_hour)} an hour ({seen_for(outlook)}) and would reach "
-            f"its limit of {humanize.size(limit)} {reached(outlook)}."
-        ),
-        evidence={"memory_bytes": int(memory), "limit_bytes": limit, "bytes_per_hour": round(outlook.per_hour)}
-        | outlook_evidence(outlook),
-        recommendation=(
-            f"Search {name}'s log first for what grew since the rise began, then check its queues, caches and open "
-            f"connections, then take a heap snapshot. If the cause is not found, plan a restart of {name} "
-            f"{deadline(outlook)}."
-        ),
+    summary = (
+        f"{name}'s memory rises by {humanize.size(outlook.per_hour)} an hour ({forecasts.seen_for(outlook)}) "
+        f"and would reach its limit of {humanize.size(limit)} {forecasts.reached(outlook)}."
     )
+    value = round(outlook.per_hour)
+    known = {"memory_bytes": int(memory), "limit_bytes": limit, "bytes_per_hour": value}
+    advice = (
+        f"Search {name}'s log first for what grew since the rise began, then check its queues, caches and open "
+        f"connections, then take a heap snapshot. If the cause is not found, plan a restart of {name} "
+        f"{forecasts.deadline(outlook)}."
+    )
+    evidence = known | forecasts.outlook_evidence(outlook)
+    # Of a slope there is no limit: that of what rises is in the evidence.
+    return Finding("service_memory_leak", name, "warning", value, None, "bytes/h", summary, evidence, advice)
 
 
 def _on_epochs_of_memory(alert: Alert, orders: StandingOrders) -> EpochImpact:

@@ -10,21 +10,9 @@ from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Style
 from monitord.core.history import clocks
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Finding, Observation
+from monitord.core.model import Finding, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import (
-    Answer,
-    MetricFamily,
-    MetricGroup,
-    RecoveryContext,
-    Rule,
-    SectionContext,
-    StatusSection,
-    Subject,
-    metrics_of,
-    of_one,
-    whole,
-)
+from monitord.core.subjects import base
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -33,8 +21,8 @@ if TYPE_CHECKING:
 _DEGRADED: Final = "monitor_degraded"
 
 
-@of_one("monitord")
-def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_one("monitord")
+def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """Whatever degrades monitord itself."""
     reading = observation.readings["monitord"]
     late, limit = reading.number("cycle_late"), orders.late_after.total_seconds()
@@ -47,24 +35,17 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
     if not troubles:
         is_untold = late is None
         return "the reading does not tell" if is_untold else None
-    return Finding(
-        rule=_DEGRADED,
-        subject="monitord",
-        severity="warning",
-        value=round(late, 3) if late is not None and is_late else len(troubles),
-        limit=limit if is_late else 0,
-        unit="seconds" if is_late else "troubles",
-        summary=f"monitord itself is degraded: {'; '.join(troubles)}.",
-        evidence={
-            "troubles": troubles,
-            "parts": [*(["clock"] if of_clocks else []), *(gap.subject for gap in reading.gaps)],
-        },
-        recommendation=_advice([gap.subject for gap in reading.gaps], is_late=is_late, is_clock=bool(of_clocks)),
-    )
+    evidence = {
+        "troubles": troubles,
+        "parts": [*(["clock"] if of_clocks else []), *(gap.subject for gap in reading.gaps)],
+    }
+    advice = _advice([gap.subject for gap in reading.gaps], is_late=is_late, is_clock=bool(of_clocks))
+    value, unit = (round(late, 3), "seconds") if late is not None and is_late else (len(troubles), "troubles")
+    summary, most = f"monitord itself is degraded: {'; '.join(troubles)}.", limit if is_late else 0
+    return Finding(_DEGRADED, "monitord", "warning", value, most, unit, summary, evidence, advice)
 
 
 def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
-    """What to check: the machine, or the receiver that does not accept messages."""
     ways = [part for part in parts if part.startswith("notify ") or part == "heartbeat"]
     advice = ["Test the channels: monitord notify test."] if ways else []
     if is_late or len(ways) < len(parts):
@@ -74,11 +55,14 @@ def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
     return " ".join(advice)
 
 
-def _well_now(alert: Alert, at: RecoveryContext) -> str:
-    return "monitord works as expected again: cycles on time, the snapshot written, every channel accepting."
-
-
-MONITOR_DEGRADED = Rule(probe="monitord", evaluate=monitor_degraded, roles=frozenset({"monitor"}), recovered=_well_now)
+MONITOR_DEGRADED = base.Rule(
+    probe="monitord",
+    evaluate=monitor_degraded,
+    roles=frozenset({"monitor"}),
+    recovered=lambda *_: (
+        "monitord works as expected again: cycles on time, the snapshot written, every channel accepting."
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +86,13 @@ def _status(history: History, orders: StandingOrders, now: float) -> MonitordSta
     return MonitordStatus(
         cycle_late_seconds=None if own is None else own.number("cycle_late"),
         cycle_seconds=None if own is None else own.number("cycle_took"),
-        memory_bytes=None if own is None else whole(own.number("memory")),
+        memory_bytes=None if own is None else base.whole(own.number("memory")),
         probes_failing=sum(one is None or one.failure is not None for one in last),
         failing=None if own is None else {gap.subject: gap.error for gap in own.gaps},
     )
 
 
-STATUS = StatusSection("monitord", MonitordStatus, _status)
+STATUS = base.StatusSection("monitord", MonitordStatus, _status)
 
 
 def _own(report: FleetStatus) -> MonitordStatus | None:
@@ -117,24 +101,22 @@ def _own(report: FleetStatus) -> MonitordStatus | None:
 
 
 METRICS = (
-    MetricGroup[MonitordStatus](
+    base.metric_group(
+        MonitordStatus,
         lambda report: {"": own} if (own := _own(report)) is not None else {},
-        metrics_of(
-            MonitordStatus,
-            ("cycle_late_seconds", "How long after it was due the last whole cycle began.", "cycle_late_seconds"),
-            ("memory_bytes", "The memory that monitord itself uses.", "memory_bytes"),
-            MetricFamily(
-                "parts_failing",
-                "How many parts of monitord fail: the snapshot, a channel, a log output.",
-                lambda own: None if own.failing is None else len(own.failing),
-            ),
+        ("cycle_late_seconds", "How long after it was due the last whole cycle began.", "cycle_late_seconds"),
+        ("memory_bytes", "The memory that monitord itself uses.", "memory_bytes"),
+        base.MetricFamily(
+            "parts_failing",
+            "How many parts of monitord fail: the snapshot, a channel, a log output.",
+            lambda own: None if own.failing is None else len(own.failing),
         ),
     ),
 )
 _STYLES: Final[dict[str, Style | None]] = {"ok": "ok", "failed": "unknown", "off": None}
 
 
-def section(context: SectionContext) -> Iterator[Block]:
+def section(context: base.SectionContext) -> Iterator[Block]:
     rows = tuple(
         (
             _STYLES[probe.status],
@@ -155,7 +137,6 @@ def section(context: SectionContext) -> Iterator[Block]:
 
 
 def _facts(own: MonitordStatus) -> Iterator[tuple[str, str]]:
-    """What is known of its own work."""
     for title, value, words in (
         ("Began late", own.cycle_late_seconds, humanize.duration),
         ("Whole cycle took", own.cycle_seconds, humanize.duration),
@@ -165,7 +146,7 @@ def _facts(own: MonitordStatus) -> Iterator[tuple[str, str]]:
             yield title, words(value)
 
 
-MONITORD = Subject(
+MONITORD = base.Subject(
     "monitord",
     "monitord",
     rules=(MONITOR_DEGRADED,),

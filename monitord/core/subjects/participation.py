@@ -118,7 +118,6 @@ def sealed_by(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...]
 
 
 def not_sealed(group: str) -> EpochImpact:
-    """Impact of a group whose epochs are unsealed or incomplete."""
     return (NONE, f"epochs of {group} are unsealed or incomplete", f"what is not sealed for {group} cannot be claimed")
 
 

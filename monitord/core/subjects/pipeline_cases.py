@@ -13,8 +13,7 @@ from monitord.core import humanize
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.report.criterion import CriterionResult, SuccessCriterion
-from monitord.core.report.preparation import PreparationItem, Prepared, all_done
+from monitord.core.report.criterion import CriterionResult, PreparationItem, Prepared, SuccessCriterion, all_done
 from monitord.core.subjects import registry
 from monitord.core.subjects.base import RootOnChain
 
@@ -148,7 +147,6 @@ READY: Final = {True: "Ready", False: "Not ready", None: "Not known to be ready"
 
 
 def shown(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> tuple[bool | None, str]:
-    """Whether a case is ready, and that in a sentence."""
     met = all_done(iter(truths(case, reading, on_chain).values()))
     return met, f"{READY[met]} for the on-chain test: {told(case, reading, on_chain)}"
 
@@ -190,7 +188,6 @@ def judge(facts: ReportFacts, prepared: tuple[PreparedCase, ...], probe: str) ->
 
 
 def criterion(probe: str, prepared: Callable[[StandingOrders], tuple[PreparedCase, ...]]) -> SuccessCriterion:
-    """The criterion of the cases that the orders name."""
     return SuccessCriterion(
         "test_cases",
         lambda facts: f"Ready for the on-chain test ({humanize.plural(len(prepared(facts.orders)), 'test case')})",

@@ -14,17 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.history.pipeline import adopt_roots
 from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import (
-    NONE,
-    NOT_JUDGED,
-    Answer,
-    EpochImpact,
-    Impact,
-    RecoveryContext,
-    Replaces,
-    Rule,
-    of_each,
-)
+from monitord.core.subjects import base
 from monitord.core.subjects.pipeline_settings import NAME
 from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 
@@ -70,11 +60,11 @@ def _named(seals: list[tuple[int, str]], many: int) -> str:
 
 def _of_kind(
     kind: str, reading: Reading, group: str, finding: Callable[[int, list[tuple[int, str]]], Finding]
-) -> Answer:
+) -> base.Answer:
     """What is found of the seals that have this trouble: of how many, and those that are known by name."""
     many = _count(reading, kind, group)
     if many is None:
-        return NOT_JUDGED
+        return base.NOT_JUDGED
     return many if isinstance(many, str) else finding(many, _seals(reading, kind, group)) if many else None
 
 
@@ -95,8 +85,8 @@ def _have(many: int) -> str:
     return "has" if many == 1 else "have"
 
 
-@of_each(lambda orders: orders.groups)
-def root_empty(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.groups)
+def root_empty(group: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A seal with participants has no root, or one of zeros."""
 
     def finding(many: int, seals: list[tuple[int, str]]) -> Finding:
@@ -110,8 +100,8 @@ def root_empty(group: str, observation: Observation, history: History, orders: S
     return _of_kind("empty", observation.readings[NAME], group, finding)
 
 
-@of_each(lambda orders: orders.groups)
-def root_duplicate(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.groups)
+def root_duplicate(group: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """Two channels or labels have one root: a leaf holds both, so no two true roots are alike."""
 
     def finding(many: int, seals: list[tuple[int, str]]) -> Finding:
@@ -125,8 +115,8 @@ def root_duplicate(group: str, observation: Observation, history: History, order
     return _of_kind("duplicate", observation.readings[NAME], group, finding)
 
 
-@of_each(lambda orders: orders.groups)
-def root_changed(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.groups)
+def root_changed(group: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """The roots of a sealed label are not the ones that were remembered of it, though nothing was sealed later."""
     reading = observation.readings[NAME]
     if next(reading.named("roots"), None) is None and next(reading.named("trouble"), None) is None:
@@ -168,15 +158,15 @@ def _seals_of(word: str) -> int:
 _MISMATCHES: Final = {"unlike": "root", "miscounted": "number of participants"}
 
 
-@of_each(lambda orders: orders.groups)
-def tree_mismatch(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.groups)
+def tree_mismatch(group: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A tree has another root, or another number of participants, than its seal."""
     reading = observation.readings[NAME]
     counts = {kind: _count(reading, kind, group) for kind in _MISMATCHES}
     found = {kind: many for kind, many in counts.items() if isinstance(many, int) and many}
     if not found:
         unread = next((many for many in counts.values() if isinstance(many, str)), None)
-        return unread if any(many is not None for many in counts.values()) else NOT_JUDGED
+        return unread if any(many is not None for many in counts.values()) else base.NOT_JUDGED
     parts = [
         f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {_MISMATCHES[kind]} than the seal: "
         f"{_named(_seals(reading, kind, group), many)}"
@@ -191,8 +181,8 @@ def tree_mismatch(group: str, observation: Observation, history: History, orders
     return Finding("tree_mismatch", group, "warning", many, 0, "trees", summary, evidence, advice)
 
 
-@of_each(lambda orders: orders.groups)
-def tree_too_large(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.groups)
+def tree_too_large(group: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A seal has more participants than its channel's account on the chain has room for claims."""
 
     def finding(many: int, seals: list[tuple[int, str]]) -> Finding:
@@ -206,12 +196,12 @@ def tree_too_large(group: str, observation: Observation, history: History, order
     return _of_kind("oversized", observation.readings[NAME], group, finding)
 
 
-@of_each(lambda orders: orders.groups)
-def root_mismatch(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.groups)
+def root_mismatch(group: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A seal was recomputed from its participants, twice, and its root is another. What cannot be verified is none."""
     reading, kept = observation.readings[NAME], history.pipeline.mismatched.get(group, ())
     if not kept:
-        return None if reading.word("verified", group=group) is not None else NOT_JUDGED
+        return None if reading.word("verified", group=group) is not None else base.NOT_JUDGED
     seals = [(int(label), channel) for label, _, channel in (seal.partition("/") for seal in reversed(kept))]
     why = reading.word("mismatch", group=group) or ""
     many = len(seals)
@@ -245,15 +235,15 @@ def _left_window(alert: Alert, history: History, orders: StandingOrders) -> str:
     return LEFT_WINDOW if is_out else ""
 
 
-def _right_now(alert: Alert, at: RecoveryContext) -> str:
+def _right_now(alert: Alert, at: base.RecoveryContext) -> str:
     if _left_window(alert, at.history, at.orders):
         return f"What was wrong of {alert.subject} has left the window that is looked at, as it was."
     return f"The seals of {alert.subject} in the window are as expected again."
 
 
-def _wrong_roots(alert: Alert, orders: StandingOrders) -> EpochImpact:
+def _wrong_roots(alert: Alert, orders: StandingOrders) -> base.EpochImpact:
     return (
-        NONE,
+        base.NONE,
         f"seals of {alert.subject} are not to be trusted until they are recomputed",
         "claims by these roots fail, or pay whom they should not",
     )
@@ -266,12 +256,12 @@ _RUNBOOK: Final = (
     "{pm2} logs {sealer} --lines 50 --nostream",
 )
 _of_root = partial(
-    Rule,
+    base.Rule,
     probe=NAME,
     severities=("critical",),
     over=_left_window,
     runbook=_RUNBOOK,
-    impact=Impact("roots of what was sealed are wrong", _wrong_roots),
+    impact=base.Impact("roots of what was sealed are wrong", _wrong_roots),
     blocking=lambda *_: ("claims",),
     recovered=_right_now,
     criterion="pipeline_true",
@@ -279,23 +269,23 @@ _of_root = partial(
 TREE_MISMATCH = _of_root(
     severities=("warning",),
     evaluate=tree_mismatch,
-    impact=Impact(
+    impact=base.Impact(
         "trees are not those of what was sealed",
-        (NONE, NONE, "what is published is the tree's root: proofs of the seal fail against it"),
+        (base.NONE, base.NONE, "what is published is the tree's root: proofs of the seal fail against it"),
     ),
     blocking=lambda *_: (),
 )
 TREE_TOO_LARGE = _of_root(
     severities=("warning",),
     evaluate=tree_too_large,
-    impact=Impact(
+    impact=base.Impact(
         "a seal is too large to be claimed whole",
-        (NONE, NONE, f"participants past the first {humanize.count(MOST_CLAIMS)} cannot claim"),
+        (base.NONE, base.NONE, f"participants past the first {humanize.count(MOST_CLAIMS)} cannot claim"),
     ),
     blocking=lambda *_: (),
 )
-ROOT_MISMATCH = _of_root(evaluate=root_mismatch, replaces=(Replaces(TREE_MISMATCH, when=_same_seals),))
-_SAID_WITH_IT: Final = tuple(Replaces(weaker, when=_same_seals) for weaker in (ROOT_MISMATCH, TREE_MISMATCH))
+ROOT_MISMATCH = _of_root(evaluate=root_mismatch, replaces=(base.Replaces(TREE_MISMATCH, when=_same_seals),))
+_SAID_WITH_IT: Final = tuple(base.Replaces(weaker, when=_same_seals) for weaker in (ROOT_MISMATCH, TREE_MISMATCH))
 ROOT_CHANGED = _of_root(evaluate=root_changed, adopt=adopt_roots, replaces=_SAID_WITH_IT)
 ROOT_EMPTY = _of_root(evaluate=root_empty, replaces=_SAID_WITH_IT)
 ROOT_DUPLICATE = _of_root(evaluate=root_duplicate)

@@ -71,5 +71,4 @@ def prepared(orders: StandingOrders) -> tuple[pipeline_cases.PreparedCase, ...]:
 
 
 def settings(orders: StandingOrders) -> PipelineSettings:
-    """The settings as judgement needs them."""
     return own_settings(PipelineSettings, NAME, orders)

@@ -115,7 +115,6 @@ def _behind(reading: Reading, due: dict[str, int], history: History) -> dict[str
 
 
 def _groups(reading: Reading) -> set[str]:
-    """The groups with any number about their trees."""
     return {one.label("group") for name in ("trees_due", "trees_behind") for one in reading.named(name)}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
@@ -17,24 +17,10 @@ from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.model import Reading, Severity
 from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, metric
-from monitord.core.subjects import epochs_status, postgres_status, redis_status
-from monitord.core.subjects.base import (
-    MetricFamily,
-    MetricGroup,
-    RootOnChain,
-    SectionContext,
-    StatusSection,
-    age,
-    asked,
-    metrics_of,
-    whole,
-)
+from monitord.core.subjects import base, epochs_status, postgres_status, redis_status
 from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, flag, on_chain, shown, truths
 from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
-
-if TYPE_CHECKING:
-    from monitord.core.status import FleetStatus
 
 (_SIGNALS,) = TABLES
 SEALING, ROOTS, QUEUE, CLAIMS = "sealing", "recomputed roots", "queue", "claims"
@@ -120,7 +106,7 @@ class PipelineStatus:
 def _status(history: History, orders: StandingOrders, now: float) -> PipelineStatus | None:
     if NAME not in orders.probes:
         return None
-    reading = asked(NAME, history, orders)
+    reading = base.asked(NAME, history, orders)
     found = reading or Reading(NAME)
     at = judged_at(history, now)
     newest, since = found.number("newest_signal"), found.number("eligible_since")
@@ -131,9 +117,9 @@ def _status(history: History, orders: StandingOrders, now: float) -> PipelineSta
         groups={group: _group(group, found, history, orders) for group in orders.groups},
         signals_per_hour=None if table is None else table.rows_per_hour,
         newest_signal_age_seconds=None if newest is None else round(max(0.0, at - newest), 3),
-        unpublished=whole(found.number("unpublished")),
-        eligible=whole(eligible),
-        published_last_hour=whole(lately),
+        unpublished=base.whole(found.number("unpublished")),
+        eligible=base.whole(eligible),
+        published_last_hour=base.whole(lately),
         publishing_eta_seconds=round(eligible / lately * 3600, 1)
         if eligible and lately
         else 0.0
@@ -144,8 +130,8 @@ def _status(history: History, orders: StandingOrders, now: float) -> PipelineSta
         recomputed={group: one for group in orders.groups if (one := _recomputed(group, found)) is not None},
         test_cases={case.name: _case(case, found, on_chain(case, history, orders)) for case in prepared(orders)},
         not_watched={} if reading is None else _not_watched(found, orders, TREES in queues),
-        signed_age_seconds=age(found.number("signed"), server_now(history, now)),
-        published_age_seconds=age(found.number("published_read"), server_now(history, now)),
+        signed_age_seconds=base.age(found.number("signed"), server_now(history, now)),
+        published_age_seconds=base.age(found.number("published_read"), server_now(history, now)),
         backlog_at_least=flag(found.number("unpublished_capped")),
     )
 
@@ -158,7 +144,7 @@ def _recomputed(group: str, reading: Reading) -> RecomputedSeal | None:
     return RecomputedSeal(result, channel, int(epoch), round(at, 3))
 
 
-def _case(case: PreparedCase, reading: Reading, there: RootOnChain) -> CaseStatus:
+def _case(case: PreparedCase, reading: Reading, there: base.RootOnChain) -> CaseStatus:
     ready, summary = shown(case, reading, there)
     return CaseStatus(**truths(case, reading, there), ready=ready, summary=summary)
 
@@ -194,86 +180,60 @@ def _group(group: str, reading: Reading, history: History, orders: StandingOrder
         if one.label("group") == group and isinstance(one.value, int)
     }
     return GroupPipeline(
-        joined=whole(number("joined")),
-        joined_usual=whole(number("joined_usual")),
-        took_part=whole(number("took_part")),
-        viewers=whole(number("viewers")),
+        joined=base.whole(number("joined")),
+        joined_usual=base.whole(number("joined_usual")),
+        took_part=base.whole(number("took_part")),
+        viewers=base.whole(number("viewers")),
         sealing_delay_seconds=None if newest is None else learned.delays.get(newest),
         unsealed_channels=None if seen.newest is None else seen.unsealed.get(seen.newest),
-        trees_behind=whole(number("trees_behind")),
+        trees_behind=base.whole(number("trees_behind")),
         trees_percent=number("trees_share"),
         trees_usual_percent=number("trees_usual"),
-        uncategorised=whole(number("uncategorised")),
+        uncategorised=base.whole(number("uncategorised")),
         wrong=wrong or None,
         latest=latest or None,
     )
 
 
-STATUS: Final[StatusSection[PipelineStatus | None]] = StatusSection(NAME, PipelineStatus | None, _status)
+STATUS: Final[base.StatusSection[PipelineStatus | None]] = base.StatusSection(NAME, PipelineStatus | None, _status)
 
 
-def _here(report: FleetStatus) -> Mapping[str, PipelineStatus]:
-    found = report.of(STATUS)
-    return {} if found is None else {"": found}
-
-
-def _groups(report: FleetStatus) -> Mapping[str, GroupPipeline]:
-    found = report.of(STATUS)
-    return {} if found is None else found.groups
-
-
-METRICS: Final[tuple[MetricGroup[Any], ...]] = (
-    MetricGroup[PipelineStatus](
-        _here,
-        metrics_of(
-            PipelineStatus,
-            (
-                "pipeline_newest_signal_age_seconds",
-                "How long ago the newest signal was sent.",
-                "newest_signal_age_seconds",
-            ),
-            ("pipeline_unpublished_seals", "Seals that are not published.", "unpublished"),
-            (
-                "pipeline_eligible_seals",
-                "Seals that are unpublished and have a tree: they could be published.",
-                "eligible",
-            ),
-            ("pipeline_published_last_hour", "Seals that were published within the last hour.", "published_last_hour"),
-            (
-                "pipeline_oldest_eligible_seconds",
-                "How long the oldest seal that could be published has waited.",
-                "oldest_eligible_seconds",
-            ),
+METRICS: Final[tuple[base.MetricGroup[Any], ...]] = (
+    base.metric_group(
+        PipelineStatus,
+        base.where_watched(STATUS, lambda found: {"": found}),
+        ("pipeline_newest_signal_age_seconds", "How long ago the newest signal was sent.", "newest_signal_age_seconds"),
+        ("pipeline_unpublished_seals", "Seals that are not published.", "unpublished"),
+        ("pipeline_eligible_seals", "Seals that are unpublished and have a tree: they could be published.", "eligible"),
+        ("pipeline_published_last_hour", "Seals that were published within the last hour.", "published_last_hour"),
+        (
+            "pipeline_oldest_eligible_seconds",
+            "How long the oldest seal that could be published has waited.",
+            "oldest_eligible_seconds",
         ),
     ),
-    MetricGroup[GroupPipeline](
-        _groups,
-        metrics_of(
-            GroupPipeline,
-            ("pipeline_participants", "Who took part in the newest whole epoch.", "took_part"),
-            ("pipeline_viewers", "The different users who took part in the newest whole epoch.", "viewers"),
-            ("pipeline_joined", "Who has taken part in the running epoch so far.", "joined"),
-            (
-                "pipeline_sealing_delay_seconds",
-                "How long after it fell due the newest label was sealed.",
-                "sealing_delay_seconds",
-            ),
-            (
-                "pipeline_trees_behind_labels",
-                "Labels without their trees an epoch after they were sealed.",
-                "trees_behind",
-            ),
-            (
-                "pipeline_trees_ratio",
-                "The share of the seals of the newest label that is due that have a tree.",
-                "trees_percent",
-            ),
-            MetricFamily(
-                "pipeline_wrong_seals",
-                "Seals in the window that something is wrong with, by what it is.",
-                lambda one: one.wrong,
-                by="kind",
-            ),
+    base.metric_group(
+        GroupPipeline,
+        base.where_watched(STATUS, lambda found: found.groups),
+        ("pipeline_participants", "Who took part in the newest whole epoch.", "took_part"),
+        ("pipeline_viewers", "The different users who took part in the newest whole epoch.", "viewers"),
+        ("pipeline_joined", "Who has taken part in the running epoch so far.", "joined"),
+        (
+            "pipeline_sealing_delay_seconds",
+            "How long after it fell due the newest label was sealed.",
+            "sealing_delay_seconds",
+        ),
+        ("pipeline_trees_behind_labels", "Labels without their trees an epoch after they were sealed.", "trees_behind"),
+        (
+            "pipeline_trees_ratio",
+            "The share of the seals of the newest label that is due that have a tree.",
+            "trees_percent",
+        ),
+        base.MetricFamily(
+            "pipeline_wrong_seals",
+            "Seals in the window that something is wrong with, by what it is.",
+            lambda one: one.wrong,
+            by="kind",
         ),
         label="group",
     ),
@@ -305,8 +265,7 @@ ROLLUPS: Final[tuple[RollupFamily, ...]] = (
 )
 
 
-def section(context: SectionContext) -> Iterator[Block]:
-    """The stages, one line each; what is wrong; and the channels that were sealed last."""
+def section(context: base.SectionContext) -> Iterator[Block]:
     found = context.report.of(STATUS)
     if found is None:
         return
@@ -334,7 +293,7 @@ def _latest(channels: Mapping[str, int]) -> str:
     return "; ".join(f"{label(at)}: {', '.join(names)}" for at, names in by_label.items())
 
 
-def _line(stage: str, found: PipelineStatus, context: SectionContext) -> tuple[Style | None, str]:
+def _line(stage: str, found: PipelineStatus, context: base.SectionContext) -> tuple[Style | None, str]:
     if why := found.not_watched.get(stage):
         return None, f"{stage}: not watched, {why}"
     words, style = _WORDS[stage](found, context), _style(stage, found, context)
@@ -343,14 +302,14 @@ def _line(stage: str, found: PipelineStatus, context: SectionContext) -> tuple[S
     return ("unknown" if style == "ok" and UNKNOWN in words else style), f"{stage}: {words}"
 
 
-def _style(stage: str, found: PipelineStatus, context: SectionContext) -> Style:
+def _style(stage: str, found: PipelineStatus, context: base.SectionContext) -> Style:
     """The worst that is confirmed of a stage; what is confirmed of the seals of a group is with the sealing."""
     members = found.groups if stage == SEALING else (stage,)
     marks: list[Severity] = [mark for member in members if (mark := context.severity(member)) is not None]
     return "critical" if "critical" in marks else "warning" if marks else "ok"
 
 
-def _collection(found: PipelineStatus, context: SectionContext) -> str:
+def _collection(found: PipelineStatus, context: base.SectionContext) -> str:
     rate = said(humanize.count, found.signals_per_hour)
     parts = [f"{rate} signals an hour, the newest {said(humanize.duration, found.newest_signal_age_seconds)} old"]
     now = [
@@ -358,26 +317,27 @@ def _collection(found: PipelineStatus, context: SectionContext) -> str:
         for group, one in found.groups.items()
         if one.joined is not None
     ]
-    took = [
-        f"{group} {humanize.count(one.took_part)}" for group, one in found.groups.items() if one.took_part is not None
-    ]
-    viewers = [
-        f"{group} {humanize.count(one.viewers)}" for group, one in found.groups.items() if one.viewers is not None
-    ]
+    took, viewers = _of_each(found, lambda one: one.took_part), _of_each(found, lambda one: one.viewers)
     if now:
         parts.append(f"participants so far: {', '.join(now)}")
     elif took:
-        parts.append(f"participants of the last epoch: {', '.join(took)}")
+        parts.append(f"participants of the last epoch: {took}")
     if viewers:
-        parts.append(f"unique viewers of the last epoch: {', '.join(viewers)}")
+        parts.append(f"unique viewers of the last epoch: {viewers}")
     return "; ".join(parts)
+
+
+def _of_each(found: PipelineStatus, many: Callable[[GroupPipeline], int | None]) -> str:
+    """The number of each group that has one."""
+    known = {group: number for group, one in found.groups.items() if (number := many(one)) is not None}
+    return ", ".join(f"{group} {humanize.count(number)}" for group, number in known.items())
 
 
 def _usual(one: GroupPipeline) -> str:
     return "" if one.joined_usual is None else f" (usually {humanize.count(one.joined_usual)})"
 
 
-def _sealing(found: PipelineStatus, context: SectionContext) -> str:
+def _sealing(found: PipelineStatus, context: base.SectionContext) -> str:
     sealed = context.report.of(epochs_status.GROUPS)
     expected = calendar(context.orders).expected(context.now)
     parts, wrong = [], []
@@ -406,7 +366,7 @@ _KINDS: Final = {
 }
 
 
-def _roots(found: PipelineStatus, context: SectionContext) -> str:
+def _roots(found: PipelineStatus, context: base.SectionContext) -> str:
     each = [
         f"{group} {one.result} ({one.channel} {label(one.epoch)}, at {humanize.clock(one.at)})"
         for group, one in found.recomputed.items()
@@ -414,7 +374,7 @@ def _roots(found: PipelineStatus, context: SectionContext) -> str:
     return ", ".join(each) or f"{UNKNOWN}, none was recomputed yet"
 
 
-def _trees(found: PipelineStatus, context: SectionContext) -> str:
+def _trees(found: PipelineStatus, context: base.SectionContext) -> str:
     shares = [f"{group} {said('{:g}%'.format, one.trees_percent)}" for group, one in found.groups.items()]
     behind = [
         f"{group} is {humanize.plural(one.trees_behind, 'label')} behind"
@@ -424,7 +384,7 @@ def _trees(found: PipelineStatus, context: SectionContext) -> str:
     return "; ".join([f"built of the newest label that is due: {', '.join(shares)}", *behind])
 
 
-def _publishing(found: PipelineStatus, context: SectionContext) -> str:
+def _publishing(found: PipelineStatus, context: base.SectionContext) -> str:
     eligible, unpublished = said(humanize.count, found.eligible), said(humanize.count, found.unpublished)
     at_least = "at least " if found.backlog_at_least else ""
     parts = [
@@ -438,7 +398,7 @@ def _publishing(found: PipelineStatus, context: SectionContext) -> str:
     return "; ".join(parts)
 
 
-def _queue(found: PipelineStatus, context: SectionContext) -> str:
+def _queue(found: PipelineStatus, context: base.SectionContext) -> str:
     return f"{said(humanize.count, found.queue_waiting)} waiting in {TREES}"
 
 

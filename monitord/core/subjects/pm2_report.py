@@ -44,7 +44,6 @@ SERVICE_REPORTS: Final = ReportPart("services", _track)
 
 
 def services(report: Report) -> Iterator[Section]:
-    """Each service: how it stands, its memory against the limit, its restarts, and what was not as expected."""
     if not report.of(SERVICE_REPORTS):
         yield Section("services", "Services", (Paragraph("No services were watched."),))
         return
@@ -83,7 +82,6 @@ def _restarts(service: ServiceReport) -> str:
 
 
 def style_of(ok: bool | None) -> Style:
-    """The style of a thing that is as expected, is not, or is unknown."""
     return "unknown" if ok is None else "ok" if ok else "critical"
 
 
@@ -139,7 +137,6 @@ def _spells(service: ServiceReport, report: Report) -> Iterator[tuple[Style, str
 
 
 def _services_online(facts: ReportFacts) -> CriterionResult:
-    """All services remain online, except those that come and go."""
     watched = [s for s in facts.of(SERVICE_REPORTS) if s.expected is not None]
     periodic = [s.name for s in watched if s.expected == "periodic"]
     stopped = [s.name for s in watched if s.expected == "stopped"]

@@ -16,18 +16,9 @@ from monitord.core.humanize import NOTHING, UNKNOWN, said
 from monitord.core.model import AUTOMATIC
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values
+from monitord.core.subjects import base
 from monitord.core.subjects.app_limits import LIMIT_METRICS, NumberStatus, limits_said, number_statuses, value_said
 from monitord.core.subjects.app_status import APP_METRICS, AppStatus, app_status
-from monitord.core.subjects.base import (
-    LearnedLimit,
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
-    SectionContext,
-    Standing,
-    StatusSection,
-    metrics_of,
-)
 from monitord.core.subjects.errors import ERROR_METRICS, ErrorsStatus, errors_status, rate
 from monitord.core.subjects.fleet import fleet, unsettled
 from monitord.core.thresholds import threshold
@@ -106,7 +97,7 @@ def _service(
     )
 
 
-STATUS: Final = StatusSection("services", Mapping[str, ServiceStatus], _status)
+STATUS: Final = base.StatusSection("services", Mapping[str, ServiceStatus], _status)
 
 
 def _as_ordered(services: Mapping[str, ServiceStatus]) -> Mapping[str, float | None]:
@@ -115,46 +106,44 @@ def _as_ordered(services: Mapping[str, ServiceStatus]) -> Mapping[str, float | N
 
 
 METRICS: Final = (
-    MetricGroup[Mapping[str, ServiceStatus]](
+    base.MetricGroup[Mapping[str, ServiceStatus]](
         lambda report: {} if report.probes["pm2"].status == "off" else {"": report.of(STATUS)},
         (
-            MetricFamily(
+            base.MetricFamily(
                 "services", "How many services are as expected, are not, and are unknown.", _as_ordered, "as_ordered"
             ),
         ),
     ),
-    MetricGroup[AppStatus](
+    base.MetricGroup[AppStatus](
         lambda report: {name: service.app for name, service in report.of(STATUS).items() if service.app is not None},
         APP_METRICS,
         label="service",
     ),
-    MetricGroup[Mapping[str, NumberStatus]](
+    base.MetricGroup[Mapping[str, NumberStatus]](
         lambda report: {name: service.limits for name, service in report.of(STATUS).items() if service.limits},
         LIMIT_METRICS,
         label="service",
     ),
-    MetricGroup[ErrorsStatus](
+    base.MetricGroup[ErrorsStatus](
         lambda report: {
             name: service.errors for name, service in report.of(STATUS).items() if service.errors is not None
         },
         ERROR_METRICS,
         label="service",
     ),
-    MetricGroup[ServiceStatus](
+    base.metric_group(
+        ServiceStatus,
         lambda report: report.of(STATUS),
-        metrics_of(
-            ServiceStatus,
-            MetricFamily(
-                "service_up",
-                "Whether a service is online.",
-                lambda service: None if service.state is None else service.state == "online",
-            ),
-            ("service_as_ordered", "Whether a service is as the standing orders want it.", "ok"),
-            ("service_memory_bytes", "Memory of a service's biggest instance.", "memory_bytes"),
-            ("service_cpu_ratio", "CPU of all instances of a service; 1 is one core.", "cpu_percent"),
-            ("service_uptime_seconds", "How long a service's youngest instance has been online.", "uptime_seconds"),
-            ("service_restarts_recent", "Automatic restarts within RESTARTS_WINDOW.", "restarts_recent"),
+        base.MetricFamily(
+            "service_up",
+            "Whether a service is online.",
+            lambda service: None if service.state is None else service.state == "online",
         ),
+        ("service_as_ordered", "Whether a service is as the standing orders want it.", "ok"),
+        ("service_memory_bytes", "Memory of a service's biggest instance.", "memory_bytes"),
+        ("service_cpu_ratio", "CPU of all instances of a service; 1 is one core.", "cpu_percent"),
+        ("service_uptime_seconds", "How long a service's youngest instance has been online.", "uptime_seconds"),
+        ("service_restarts_recent", "Automatic restarts within RESTARTS_WINDOW.", "restarts_recent"),
         label="service",
     ),
 )
@@ -182,7 +171,6 @@ def _as_expected(context: RollupContext) -> Values:
 
 
 def _memory(context: RollupContext) -> Values:
-    """The memory of each service's biggest instance."""
     services = context.history.services if context.history.reading("pm2") is not None else {}
     found: dict[str, float | None] = {}
     for name in _names(context):
@@ -216,27 +204,27 @@ ROLLUPS: Final = (
 _NAGIOS_UNITS: Final = frozenset({"ms", "s", "us", "%", "B", "KB", "MB", "GB"})
 
 
-def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     found = report.of(STATUS)
     known = [service.ok for service in found.values() if service.ok is not None]
     well = sum(known) if report.probes["pm2"].status == "ok" else None
-    yield PerfDatum("services_ok", well, minimum="0", maximum=str(len(found)))
+    yield base.PerfDatum("services_ok", well, minimum="0", maximum=str(len(found)))
     for name, service in found.items():
-        yield PerfDatum(f"{name} memory", service.memory_bytes, "B", f"{orders.memory_limit(name)};", "0")
+        yield base.PerfDatum(f"{name} memory", service.memory_bytes, "B", f"{orders.memory_limit(name)};", "0")
         limits = "{};{}".format(*orders.restart_limits(name))
-        yield PerfDatum(f"{name} restarts", service.restarts_recent, limits=limits, minimum="0")
+        yield base.PerfDatum(f"{name} restarts", service.restarts_recent, limits=limits, minimum="0")
         for number, found_of_it in service.limits.items():
             given = (found_of_it.warning, found_of_it.critical)
             ranges = ";".join("" if limit is None else threshold(limit).range for limit in given)
             unit = found_of_it.unit if found_of_it.unit in _NAGIOS_UNITS else ""
-            yield PerfDatum(f"{name} {number}", found_of_it.value, unit, ranges)
+            yield base.PerfDatum(f"{name} {number}", found_of_it.value, unit, ranges)
 
 
-def standing_of(report: FleetStatus) -> Standing:
+def standing_of(report: FleetStatus) -> base.Standing:
     found = report.of(STATUS)
     well = sum(1 for service in found.values() if service.ok)
     words = f"{well} of {len(found)} services are as expected" if found else "no services are watched"
-    return Standing(well, len(found), words)
+    return base.Standing(well, len(found), words)
 
 
 def style_of(service: ServiceStatus) -> Style:
@@ -246,7 +234,7 @@ def style_of(service: ServiceStatus) -> Style:
     return "unknown" if service.ok is None else "ok" if service.ok else "warning"
 
 
-def section(context: SectionContext) -> Iterator[Block]:
+def section(context: base.SectionContext) -> Iterator[Block]:
     found = context.report.of(STATUS)
     if not found:
         if context.report.probes["pm2"].status == "ok":
@@ -295,8 +283,8 @@ def section(context: SectionContext) -> Iterator[Block]:
         yield Grid("Lines that services write to stderr", ("Service", "Error lines", "Limit"), writing, frozenset({2}))
 
 
-def learned(report: FleetStatus, orders: StandingOrders) -> Iterator[LearnedLimit]:
+def learned(report: FleetStatus, orders: StandingOrders) -> Iterator[base.LearnedLimit]:
     """What services that nobody named are to be: as they were seen."""
     for name, service in report.of(STATUS).items():
         if service.expected and name not in orders.services:
-            yield LearnedLimit(name, "what it is to be, as it was seen", service.expected)
+            yield base.LearnedLimit(name, "what it is to be, as it was seen", service.expected)

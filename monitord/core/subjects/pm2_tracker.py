@@ -214,7 +214,6 @@ class ServiceTracker:
         track.past_spell = track.past_spell if track.is_past else 0.0
 
     def _used(self, track: _Track, processes: Mapping[str, Process], at: float, place: int) -> None:
-        """The most memory that one of its processes uses."""
         used = max([process.memory for process in processes.values() if process.memory is not None], default=None)
         _largest(track.memory, place, used)
         self._app(track, place, processes)
@@ -222,7 +221,6 @@ class ServiceTracker:
             track.peak, track.peak_at = used, at
 
     def _place(self, at: float) -> int:
-        """The bucket of a plot that a moment lies in."""
         return min(POINTS - 1, int((at - self._since) / max(1e-9, self._until - self._since) * POINTS))
 
     def _app(self, track: _Track, place: int, processes: Mapping[str, Process]) -> None:
@@ -291,7 +289,6 @@ def _since_there(stretches: tuple[StateStretch, ...]) -> tuple[StateStretch, ...
 
 
 def _largest(series: dict[int, float | None], place: int, value: float | None) -> None:
-    """Keep the largest value of a bucket."""
     known = series.get(place)
     series[place] = value if known is None else known if value is None else max(known, value)
 

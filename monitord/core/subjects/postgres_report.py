@@ -34,7 +34,6 @@ TABLE_REPORTS: Final = ReportPart("tables", _track)
 
 
 def growth(report: Report) -> Iterator[Section]:
-    """Each watched table's rows against the limit."""
     if not report.of(TABLE_REPORTS):
         return
     rows = tuple(

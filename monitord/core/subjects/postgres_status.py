@@ -1,4 +1,4 @@
-"""How the database and its watched tables stand: the status, and what is shown and counted of it."""
+"""How the database, its sessions and its watched tables stand: the status, and what is shown and counted of it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,74 @@ from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Plot
 from monitord.core.history.growth_rates import flow_limit, late_rows, learns, rows_per_hour, window_rows
 from monitord.core.history.model import History, TableHistory
 from monitord.core.humanize import UNKNOWN, said
-from monitord.core.model import Value
+from monitord.core.model import Reading, Value
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
-from monitord.core.subjects import sessions_status
-from monitord.core.subjects.base import (
-    LearnedLimit,
-    MetricFamily,
-    MetricGroup,
-    MetricLine,
-    PerfDatum,
-    SectionContext,
-    StatusSection,
-    age,
-    asked,
-    metrics_of,
-    whole,
-)
-from monitord.core.subjects.sessions_status import SessionsStatus
+from monitord.core.subjects import base
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsStatus:
+    """What the sessions do. `hidden` of them show that they are there, and no more; the longest is of the others."""
+
+    used: int | None = None
+    most: int | None = None
+    hidden: int | None = None
+    transaction_seconds: float | None = None
+    idle_transaction_seconds: float | None = None
+    lock_waits: int | None = None
+    lock_wait_seconds: float | None = None
+    standbys: int | None = None
+    standby_lag_seconds: float | None = None
+    xid_used_percent: float | None = None
+
+
+def _sessions(reading: Reading) -> SessionsStatus:
+    return SessionsStatus(
+        used=base.whole(reading.number("sessions_used")),
+        most=base.whole(reading.number("sessions_most")),
+        hidden=base.whole(reading.number("sessions_hidden")),
+        transaction_seconds=reading.number("transaction_longest"),
+        idle_transaction_seconds=reading.number("idle_transaction_longest"),
+        lock_waits=base.whole(reading.number("lock_waits")),
+        lock_wait_seconds=reading.number("lock_wait_longest"),
+        standbys=base.whole(reading.number("standbys")),
+        standby_lag_seconds=reading.number("standby_lag"),
+        xid_used_percent=reading.number("xid_used"),
+    )
+
+
+def _of_sessions(found: SessionsStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
+    used, most = found.used, found.most
+    limit = "" if most is None else f"{round(most * orders.connections / 100)}"
+    yield base.PerfDatum("postgres_connections_used", used, limits=f"{limit};", minimum="0", maximum=f"{most or ''}")
+    for name, seconds, longest in (
+        ("postgres_transaction", found.transaction_seconds, orders.transaction),
+        ("postgres_idle_transaction", found.idle_transaction_seconds, orders.idle_transaction),
+        ("postgres_lock_wait", found.lock_wait_seconds, orders.lock_wait),
+        ("postgres_standby_lag", found.standby_lag_seconds, orders.standby_lag),
+    ):
+        yield base.PerfDatum(name, seconds, "s", f"{longest.total_seconds():g};", "0")
+    limits = f"{orders.xid_warning:g};{orders.xid_critical:g}"
+    yield base.PerfDatum("postgres_xid", found.xid_used_percent, "%", limits, "0", "100")
+
+
+def _facts(found: SessionsStatus) -> Iterator[tuple[str, str]]:
+    if found.most is not None and found.used is not None:
+        yield "Of all that fit", f"{humanize.count(found.used)} of {humanize.count(found.most)}"
+    for name, seconds in (
+        ("Oldest transaction", found.transaction_seconds),
+        ("Idle in one", found.idle_transaction_seconds),
+        ("Waits for a lock", found.lock_wait_seconds),
+        ("Standby behind", found.standby_lag_seconds),
+    ):
+        if seconds is not None:
+            yield name, humanize.duration(seconds)
+    if found.xid_used_percent is not None:
+        yield "Transaction ids used", f"{found.xid_used_percent:.1f}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +101,6 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class LargestTable:
-    """One of the largest tables."""
-
     table: str
     bytes: float | None
 
@@ -87,12 +132,12 @@ def _table(name: str, history: History, orders: StandingOrders, now: float) -> T
     table = history.tables.get(name) if size is not None else None
     rate = rows_per_hour(table, now, window) if table else None
     return TableStatus(
-        rows=whole(reading.number("table_rows", table=name)) if reading else None,
+        rows=base.whole(reading.number("table_rows", table=name)) if reading else None,
         exact=False,
         rows_per_hour=None if rate is None else round(rate, 1),
-        window_rows=whole(window_rows(table, now, window)) if table else None,
-        late_rows=whole(late_rows(table, now, window)) if table else None,
-        total_bytes=whole(size),
+        window_rows=base.whole(window_rows(table, now, window)) if table else None,
+        late_rows=base.whole(late_rows(table, now, window)) if table else None,
+        total_bytes=base.whole(size),
         flow_stall_seconds=flow_limit(name, table, orders).at(now),
         flow_stall_learned=_learned(name, table, orders),
     )
@@ -105,18 +150,18 @@ def _learned(name: str, table: TableHistory | None, orders: StandingOrders) -> s
 
 
 def _database(history: History, orders: StandingOrders, now: float) -> DatabaseStatus:
-    reading = asked("postgres", history, orders)
+    reading = base.asked("postgres", history, orders)
     if reading is None:
         return DatabaseStatus(None, None, None, None, SessionsStatus())
     largest = {name: _amount(value) for name, value in reading.values("largest_table", "table").items()}
     ordered = sorted(largest, key=lambda name: -(largest[name] or 0.0))
     return DatabaseStatus(
-        bytes=whole(reading.number("database_size")),
+        bytes=base.whole(reading.number("database_size")),
         largest_tables=tuple(LargestTable(name, largest[name]) for name in ordered),
-        connections=whole(reading.number("connections")),
+        connections=base.whole(reading.number("connections")),
         response_ms=reading.number("response"),
-        sessions=sessions_status.status(reading),
-        sizes_age_seconds=age(reading.number("sizes_read"), now),
+        sessions=_sessions(reading),
+        sizes_age_seconds=base.age(reading.number("sizes_read"), now),
     )
 
 
@@ -124,8 +169,8 @@ def _amount(value: Value) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
-GROWTH: Final = StatusSection("growth", Mapping[str, TableStatus], _growth)
-DATABASE: Final = StatusSection("database", DatabaseStatus, _database)
+GROWTH: Final = base.StatusSection("growth", Mapping[str, TableStatus], _growth)
+DATABASE: Final = base.StatusSection("database", DatabaseStatus, _database)
 
 
 def _sizes(report: FleetStatus) -> Mapping[str, float | None]:
@@ -135,35 +180,46 @@ def _sizes(report: FleetStatus) -> Mapping[str, float | None]:
 
 
 METRICS: Final = (
-    MetricGroup[TableStatus](
+    base.metric_group(
+        TableStatus,
         lambda report: report.of(GROWTH),
-        metrics_of(
-            TableStatus,
-            ("table_rows", "Rows of a watched table, as Postgres estimates them.", "rows"),
-            MetricFamily(
-                "table_rows_per_hour",
-                "Growth of a watched table over GROWTH_WINDOW.",
-                lambda table: table.rows_per_hour,
-                line=MetricLine("Rows", "rows/h"),
-            ),
+        ("table_rows", "Rows of a watched table, as Postgres estimates them.", "rows"),
+        base.MetricFamily(
+            "table_rows_per_hour",
+            "Growth of a watched table over GROWTH_WINDOW.",
+            lambda table: table.rows_per_hour,
+            line=base.MetricLine("Rows", "rows/h"),
         ),
         label="table",
     ),
-    MetricGroup[float | None](
+    base.MetricGroup[float | None](
         _sizes,
-        (MetricFamily("table_size_bytes", "Size of a table with its indexes.", lambda size: size),),
+        (base.MetricFamily("table_size_bytes", "Size of a table with its indexes.", lambda size: size),),
         label="table",
     ),
-    MetricGroup[DatabaseStatus](
+    base.metric_group(
+        DatabaseStatus,
         lambda report: {"": report.of(DATABASE)},
-        metrics_of(
-            DatabaseStatus,
-            ("database_size_bytes", "Size of the whole database.", "bytes"),
-            ("database_connections", "Connections to the database.", "connections"),
-            ("database_response_seconds", "How long Postgres took to answer.", "response_ms"),
-        ),
+        ("database_size_bytes", "Size of the whole database.", "bytes"),
+        ("database_connections", "Connections to the database.", "connections"),
+        ("database_response_seconds", "How long Postgres took to answer.", "response_ms"),
     ),
-    MetricGroup[SessionsStatus](lambda report: {"": report.of(DATABASE).sessions}, sessions_status.METRICS),
+    base.metric_group(
+        SessionsStatus,
+        lambda report: {"": report.of(DATABASE).sessions},
+        ("database_connections_max", "Connections that Postgres accepts, less those it reserves.", "most"),
+        ("database_connections_used", "Connections to any database of the server.", "used"),
+        ("database_transaction_seconds", "For how long the oldest transaction is open.", "transaction_seconds"),
+        (
+            "database_idle_transaction_seconds",
+            "For how long a session has been idle in a transaction.",
+            "idle_transaction_seconds",
+        ),
+        ("database_lock_waits", "Locks that are waited for.", "lock_waits"),
+        ("database_lock_wait_seconds", "For how long a lock has been waited for.", "lock_wait_seconds"),
+        ("database_standby_lag_seconds", "By how much the slowest standby is behind.", "standby_lag_seconds"),
+        ("database_xid_used_ratio", "How many of the transaction ids are used before wraparound.", "xid_used_percent"),
+    ),
 )
 
 
@@ -186,21 +242,21 @@ ROLLUPS: Final = (
 )
 
 
-def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     database = report.of(DATABASE)
-    yield PerfDatum("postgres_response", database.response_ms, "ms", minimum="0")
-    yield PerfDatum("postgres_connections", database.connections, minimum="0")
-    yield from sessions_status.perfdata(database.sessions, orders)
-    yield PerfDatum("database_size", database.bytes, "B", minimum="0")
+    yield base.PerfDatum("postgres_response", database.response_ms, "ms", minimum="0")
+    yield base.PerfDatum("postgres_connections", database.connections, minimum="0")
+    yield from _of_sessions(database.sessions, orders)
+    yield base.PerfDatum("database_size", database.bytes, "B", minimum="0")
     for name, found in report.of(GROWTH).items():
-        yield PerfDatum(f"{name} rows", found.rows, minimum="0")
-        yield PerfDatum(
+        yield base.PerfDatum(f"{name} rows", found.rows, minimum="0")
+        yield base.PerfDatum(
             f"{name} window_rows", found.window_rows, limits=f"{orders.growth_limit_of(name)};", minimum="0"
         )
-        yield PerfDatum(f"{name} size", found.total_bytes, "B", minimum="0")
+        yield base.PerfDatum(f"{name} size", found.total_bytes, "B", minimum="0")
 
 
-def section(context: SectionContext) -> Iterator[Block]:
+def section(context: base.SectionContext) -> Iterator[Block]:
     tables, database = context.report.of(GROWTH), context.report.of(DATABASE)
     is_measured = context.report.probes["postgres"].status == "ok"
     known = {name for name, found in tables.items() if is_measured and found.total_bytes is not None}
@@ -238,7 +294,7 @@ def section(context: SectionContext) -> Iterator[Block]:
         ("Database", said(humanize.size, database.bytes) + _read(database.sizes_age_seconds)),
         ("Connections", said(humanize.count, database.connections)),
         ("Answered in", said(humanize.milliseconds, database.response_ms)),
-        *sessions_status.facts(database.sessions),
+        *_facts(database.sessions),
     ]
     if largest := database.largest_tables:
         facts.append(("Largest", ", ".join(f"{one.table} {said(humanize.size, one.bytes)}" for one in largest)))
@@ -249,8 +305,8 @@ def _read(ago: float | None) -> str:
     return f" (read {humanize.duration(ago)} ago)" if ago is not None and ago >= 1 else ""
 
 
-def learned(report: FleetStatus, orders: StandingOrders) -> Iterator[LearnedLimit]:
+def learned(report: FleetStatus, orders: StandingOrders) -> Iterator[base.LearnedLimit]:
     """How long no row may come into a table in the hours in which it is quieter by its own past."""
     for name, table in report.of(GROWTH).items():
         if table.flow_stall_learned:
-            yield LearnedLimit(name, "how long no new row may come in quiet hours (UTC)", table.flow_stall_learned)
+            yield base.LearnedLimit(name, "how long no new row may come in quiet hours (UTC)", table.flow_stall_learned)

@@ -22,7 +22,6 @@ def is_paused(observation: Observation, name: str) -> bool:
 
 
 def resume(name: str) -> str:
-    """What to do about jobs that wait in a queue that is paused."""
     return f"{name} is paused, so that no worker takes its jobs: find out who paused it, and resume it."
 
 

@@ -14,18 +14,7 @@ from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SERVERS, Level, LevelFamily
-from monitord.core.subjects import queues, redis_memory, redis_status
-from monitord.core.subjects.base import (
-    NONE,
-    UNKNOWN,
-    Answer,
-    Impact,
-    RecoveryContext,
-    Replaces,
-    Subject,
-    Updated,
-    of_each,
-)
+from monitord.core.subjects import base, queues, redis_memory, redis_status
 from monitord.core.subjects.redis_memory import update_memory
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.servers import unmeasured, unreachable
@@ -108,8 +97,8 @@ def _net_rise(run: QueueHistory, limit: float) -> tuple[int, float]:
     return len(lows) - 1, lows[0] - lows[-1]
 
 
-@of_each(lambda orders: orders.queues)
-def redis_queue_backlog(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
+@base.of_each(lambda orders: orders.queues)
+def redis_queue_backlog(name: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A queue deeper than ordered, or one that rose and has not been drained for as long as a stall lasts."""
     now = observation.now.timestamp()
     depth = observation.readings["redis"].number("queue_waiting", queue=name)
@@ -133,24 +122,18 @@ def redis_queue_backlog(name: str, observation: Observation, history: History, o
             return None
         risen, lasting = net, stretches * stall
         how = f"{humanize.count(net)} more than {humanize.duration(lasting)} ago, though some were taken meanwhile"
-    return Finding(
-        rule="redis_queue_backlog",
-        subject=name,
-        severity="warning",
-        value=int(depth),
-        limit=limit if depth > limit else None,  # of a rise there is no depth to be past
-        unit="jobs",
-        summary=f"{humanize.count(depth)} jobs wait in the queue {name}, {how}.",
-        evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
-        recommendation=(
-            queues.resume(name)
-            if queues.is_paused(observation, name)
-            else f"Check the worker of {name}: is it alive, and does it finish what it takes?"
-        ),
+    summary = f"{humanize.count(depth)} jobs wait in the queue {name}, {how}."
+    evidence = {"risen": int(risen), "undrained_seconds": round(lasting, 3)}
+    advice = (
+        queues.resume(name)
+        if queues.is_paused(observation, name)
+        else f"Check the worker of {name}: is it alive, and does it finish what it takes?"
     )
+    past = limit if depth > limit else None  # of a rise there is no depth to be past
+    return Finding("redis_queue_backlog", name, "warning", int(depth), past, "jobs", summary, evidence, advice)
 
 
-def _waiting_now(alert: Alert, at: RecoveryContext) -> str | None:
+def _waiting_now(alert: Alert, at: base.RecoveryContext) -> str | None:
     queue = at.report.of(redis_status.STATUS).queues.get(alert.subject)
     if queue is None or queue.waiting is None:
         return None
@@ -166,21 +149,21 @@ REDIS_UNREACHABLE = unreachable(
     blocks=lambda _: "the queues",
     response=lambda report: report.of(redis_status.STATUS).latency_ms,
     runbook=("{redis} ping", "{redis} info memory", "free -m"),
-    impact=Impact("nothing can be queued", (NONE, "trees cannot be queued", UNKNOWN)),
+    impact=base.Impact("nothing can be queued", (base.NONE, "trees cannot be queued", base.UNKNOWN)),
 )
 REDIS_NOT_WRITABLE = refusing(
     "redis_not_writable",
     "Redis",
     REDIS_UNREACHABLE,
     inhibits=frozenset({"backlog", "errors"}),
-    replaces=(Replaces(redis_memory.REDIS_MEMORY_HIGH),),
+    replaces=(base.Replaces(redis_memory.REDIS_MEMORY_HIGH),),
     runbook=("{redis} info persistence", "{redis} info memory", "{redis} info replication"),
 )
 REDIS_QUEUE_BACKLOG = queues.of_queue(
     evaluate=redis_queue_backlog,
-    replaces=(Replaces(queues.QUEUE_STALLED), Replaces(queues.QUEUE_JOB_OLD)),
+    replaces=(base.Replaces(queues.QUEUE_STALLED), base.Replaces(queues.QUEUE_JOB_OLD)),
     runbook=("{pm2} logs {worker} --lines 50 --nostream", "{redis} llen {waiting}", "{pm2} status"),
-    impact=Impact("jobs wait", (NONE, "trees are built late", "claims of the newest epochs wait")),
+    impact=base.Impact("jobs wait", (base.NONE, "trees are built late", "claims of the newest epochs wait")),
     recovered=_waiting_now,
 )
 UNMEASURED = unmeasured(
@@ -191,9 +174,11 @@ UNMEASURED = unmeasured(
 )
 
 
-def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+def _update(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> base.Updated:
     history = update_queues(update_refusals(history, reading), reading, now, orders)
-    return Updated(update_memory(update_jobs(history, reading, before, now, orders), reading, now))
+    return base.Updated(update_memory(update_jobs(history, reading, before, now, orders), reading, now))
 
 
 def _waited(level: Level, facts: ReportFacts) -> str:
@@ -219,7 +204,7 @@ WAITING = LevelFamily(
     _waited,
     unmeasured="Not measured of Redis's queues: {}.",
 )
-REDIS = Subject(
+REDIS = base.Subject(
     "redis",
     "Redis",
     server="redis",

@@ -21,7 +21,6 @@ UNTOLD: Final = "the server does not report it"
 
 
 def update_memory(history: History, reading: Reading, now: float) -> History:
-    """The history after one good reading of the redis probe."""
     history = update_counter(history, EVICTED, reading.number("redis_evicted"), now, WINDOW)
     return update_fall(history, KEYS, reading.number("redis_keys"), now, LEAST_KEYS, FELL_TO)
 
@@ -99,10 +98,6 @@ def redis_emptied(observation: Observation, history: History, orders: StandingOr
     return Finding("redis_emptied", "redis", "warning", int(keys), None, "keys", summary, evidence, advice)
 
 
-def _evicted_now(alert: Alert, at: RecoveryContext) -> str | None:
-    return f"Redis has given up no key within the last {humanize.duration(WINDOW)}."
-
-
 def _used_now(alert: Alert, at: RecoveryContext) -> str | None:
     used, limit = at.report.of(STATUS).memory_bytes, at.report.of(STATUS).memory_limit_bytes
     if used is None or not limit:
@@ -119,7 +114,12 @@ _RUNBOOK: Final = ("{redis} info memory", "{redis} info keyspace", "{redis} conf
 _LOST: Final = "jobs and what else is kept in Redis may be lost"
 
 _rule = partial(Rule, probe="redis")
-REDIS_EVICTING = _rule(evaluate=redis_evicting, runbook=_RUNBOOK, impact=Impact(_LOST), recovered=_evicted_now)
+REDIS_EVICTING = _rule(
+    evaluate=redis_evicting,
+    runbook=_RUNBOOK,
+    impact=Impact(_LOST),
+    recovered=lambda *_: f"Redis has given up no key within the last {humanize.duration(WINDOW)}.",
+)
 REDIS_MEMORY_HIGH = _rule(
     evaluate=redis_memory_high,
     runbook=_RUNBOOK,

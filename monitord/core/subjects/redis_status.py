@@ -14,16 +14,7 @@ from monitord.core.humanize import NOTHING, said
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupFamily, metric
-from monitord.core.subjects.base import (
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
-    SectionContext,
-    StatusSection,
-    asked,
-    metrics_of,
-    whole,
-)
+from monitord.core.subjects import base
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -51,14 +42,11 @@ class QueueStatus:
     paused: bool | None
 
     def by_state(self) -> dict[str, int | None]:
-        """How many jobs there are in each state."""
         return {"waiting": self.waiting, "active": self.active, "delayed": self.delayed, "failed": self.failed}
 
 
 @dataclass(frozen=True, slots=True)
 class RedisStatus:
-    """Redis, and the watched queues."""
-
     keys: int | None
     latency_ms: float | None
     memory_bytes: int | None
@@ -69,13 +57,13 @@ class RedisStatus:
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> RedisStatus:
-    reading = asked("redis", history, orders) or Reading("redis")
+    reading = base.asked("redis", history, orders) or Reading("redis")
     return RedisStatus(
-        keys=whole(reading.number("redis_keys")),
+        keys=base.whole(reading.number("redis_keys")),
         latency_ms=reading.number("redis_latency"),
-        memory_bytes=whole(reading.number("redis_memory")),
-        memory_limit_bytes=whole(reading.number("redis_memory_limit")),
-        evicted=whole(reading.number("redis_evicted")),
+        memory_bytes=base.whole(reading.number("redis_memory")),
+        memory_limit_bytes=base.whole(reading.number("redis_memory_limit")),
+        evicted=base.whole(reading.number("redis_evicted")),
         evicted_recently=None if reading.number("redis_evicted") is None else risen(history, EVICTED, now, WINDOW),
         queues={name: _queue(history, reading, name, orders, now) for name in orders.queues},
     )
@@ -87,10 +75,10 @@ def _queue(history: History, reading: Reading, name: str, orders: StandingOrders
     window = orders.queue_window.total_seconds()
     still = run.still_since if run is not None and is_told else None
     return QueueStatus(
-        waiting=whole(reading.number("queue_waiting", queue=name)),
-        active=whole(reading.number("queue_active", queue=name)),
-        delayed=whole(reading.number("queue_delayed", queue=name)),
-        failed=whole(reading.number("queue_failed", queue=name)),
+        waiting=base.whole(reading.number("queue_waiting", queue=name)),
+        active=base.whole(reading.number("queue_active", queue=name)),
+        delayed=base.whole(reading.number("queue_delayed", queue=name)),
+        failed=base.whole(reading.number("queue_failed", queue=name)),
         failed_recently=failures(run, reading, name, now, window) if run is not None and is_told else None,
         oldest_seconds=reading.number("queue_oldest", queue=name),
         still_seconds=None if still is None else round(history.watched_seconds("redis", still, now), 3),
@@ -98,41 +86,37 @@ def _queue(history: History, reading: Reading, name: str, orders: StandingOrders
     )
 
 
-STATUS: Final = StatusSection("redis", RedisStatus, _status)
+STATUS: Final = base.StatusSection("redis", RedisStatus, _status)
 
 METRICS: Final = (
-    MetricGroup[RedisStatus](
+    base.metric_group(
+        RedisStatus,
         lambda report: {"": report.of(STATUS)},
-        metrics_of(
-            RedisStatus,
-            ("redis_keys", "Keys in Redis.", "keys"),
-            ("redis_latency_seconds", "How long Redis took to answer.", "latency_ms"),
-            ("redis_memory_bytes", "Memory that Redis uses.", "memory_bytes"),
-            (
-                "redis_memory_limit_bytes",
-                "Memory that Redis may use (maxmemory); 0: as much as there is.",
-                "memory_limit_bytes",
-            ),
-            MetricFamily(
-                "redis_evicted_keys_total",
-                "Keys that Redis gave up for want of memory.",
-                lambda redis: redis.evicted,
-                kind="counter",
-            ),
+        ("redis_keys", "Keys in Redis.", "keys"),
+        ("redis_latency_seconds", "How long Redis took to answer.", "latency_ms"),
+        ("redis_memory_bytes", "Memory that Redis uses.", "memory_bytes"),
+        (
+            "redis_memory_limit_bytes",
+            "Memory that Redis may use (maxmemory); 0: as much as there is.",
+            "memory_limit_bytes",
+        ),
+        base.MetricFamily(
+            "redis_evicted_keys_total",
+            "Keys that Redis gave up for want of memory.",
+            lambda redis: redis.evicted,
+            kind="counter",
         ),
     ),
-    MetricGroup[QueueStatus](
+    base.metric_group(
+        QueueStatus,
         lambda report: report.of(STATUS).queues,
-        metrics_of(
-            QueueStatus,
-            MetricFamily("queue_jobs", "Jobs of a queue by state.", QueueStatus.by_state, by="state"),
-            ("queue_failed_recently", "Jobs of a queue that failed within QUEUE_WINDOW.", "failed_recently"),
-            ("queue_oldest_seconds", "For how long the next job of a queue has waited.", "oldest_seconds"),
-            (
-                "queue_still_seconds",
-                "For how long no job of a queue was started or finished, while there are any.",
-                "still_seconds",
-            ),
+        base.MetricFamily("queue_jobs", "Jobs of a queue by state.", QueueStatus.by_state, by="state"),
+        ("queue_failed_recently", "Jobs of a queue that failed within QUEUE_WINDOW.", "failed_recently"),
+        ("queue_oldest_seconds", "For how long the next job of a queue has waited.", "oldest_seconds"),
+        (
+            "queue_still_seconds",
+            "For how long no job of a queue was started or finished, while there are any.",
+            "still_seconds",
         ),
         label="queue",
     ),
@@ -149,25 +133,27 @@ ROLLUPS: Final = (
 )
 
 
-def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[base.PerfDatum]:
     redis = report.of(STATUS)
-    yield PerfDatum("redis_keys", redis.keys, minimum="0")
-    yield PerfDatum("redis_latency", redis.latency_ms, "ms", minimum="0")
+    yield base.PerfDatum("redis_keys", redis.keys, minimum="0")
+    yield base.PerfDatum("redis_latency", redis.latency_ms, "ms", minimum="0")
     limit = redis.memory_limit_bytes
     ranges = f"{round(limit * orders.redis_memory / 100)};" if limit else ";"
-    yield PerfDatum("redis_memory", redis.memory_bytes, "B", ranges, "0", f"{limit}" if limit else "")
-    yield PerfDatum("redis_evicted", redis.evicted_recently, minimum="0")
+    yield base.PerfDatum("redis_memory", redis.memory_bytes, "B", ranges, "0", f"{limit}" if limit else "")
+    yield base.PerfDatum("redis_evicted", redis.evicted_recently, minimum="0")
     for name, queue in redis.queues.items():
         oldest = orders.oldest_limit(name)
-        yield PerfDatum(f"{name} waiting", queue.waiting, limits=f"{orders.queue_limit(name)};", minimum="0")
-        yield PerfDatum(f"{name} failed", queue.failed_recently, limits=f"{orders.failed_limit(name)};", minimum="0")
-        yield PerfDatum(
+        yield base.PerfDatum(f"{name} waiting", queue.waiting, limits=f"{orders.queue_limit(name)};", minimum="0")
+        yield base.PerfDatum(
+            f"{name} failed", queue.failed_recently, limits=f"{orders.failed_limit(name)};", minimum="0"
+        )
+        yield base.PerfDatum(
             f"{name} oldest", queue.oldest_seconds, "s", ";" if oldest is None else f"{oldest:g};", minimum="0"
         )
-        yield PerfDatum(f"{name} still", queue.still_seconds, "s", f"{orders.stall_limit(name):g};", minimum="0")
+        yield base.PerfDatum(f"{name} still", queue.still_seconds, "s", f"{orders.stall_limit(name):g};", minimum="0")
 
 
-def section(context: SectionContext) -> Iterator[Block]:
+def section(context: base.SectionContext) -> Iterator[Block]:
     redis = context.report.of(STATUS)
     rows = tuple(
         (

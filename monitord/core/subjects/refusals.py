@@ -6,15 +6,14 @@ not, None where that is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SERVERS
-from monitord.core.subjects.base import RecoveryContext, Replaces, Role, Rule
+from monitord.core.subjects.base import Answer, Replaces, Role, Rule, of_one
 
 STANDBY: Final = "standby"
 _FULL: Final = "connections"
@@ -60,12 +59,12 @@ def refusing(
     """The rule that a server is alive and refuses the fleet's next write or connection: it is not unreachable then."""
     probe = unreachable.probe
 
-    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    @of_one(probe, rule)
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Answer:
         reading = observation.readings[probe]
         failure = reading.failure
         if failure is not None and not failure.full:
-            yield Unknown(rule, probe, "its probe cannot measure")
-            return
+            return "its probe cannot measure"
         said = {why: str(text) for why, text in reading.values(f"{probe}_refusal", "why").items() if text}
         if failure is not None:
             said = {_FULL: f"it accepts no further client: {failure.error.rstrip('.')}"}
@@ -73,15 +72,11 @@ def refusing(
         if STANDBY in held and reading.number("replica"):
             said[STANDBY] = "it is a standby now, and was a primary before"
         if not said:
-            yield Unknown(rule, probe, "it is not known any more") if held else Clear(rule, probe)
-            return
+            return "it is not known any more" if held else None
         what = "connection" if said.keys() == {_FULL} else "write"
         summary = f"{title} is alive and refuses the fleet's next {what}: {', and '.join(said.values())}."
         advice = " ".join(_ADVICE[why] for why in said if why in _ADVICE)
-        yield Finding(rule, probe, "critical", next(iter(said)), None, "", summary, dict(said), advice)
-
-    def serves_now(alert: Alert, at: RecoveryContext) -> str:
-        return f"{title} accepts writes and connections again."
+        return Finding(rule, probe, "critical", next(iter(said)), None, "", summary, dict(said), advice)
 
     return Rule(
         rule,
@@ -95,6 +90,6 @@ def refusing(
         inhibits=inhibits,
         replaces=replaces,
         runbook=runbook,
-        recovered=serves_now,
+        recovered=lambda *_: f"{title} accepts writes and connections again.",
         criterion=SERVERS,
     )

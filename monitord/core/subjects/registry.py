@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from monitord.core.history.model import History
@@ -41,14 +42,8 @@ def register(subject: Subject, package: str = "") -> None:
         TypeError, KeyError: it is no subject, or a part of it is of another kind than it must be.
     """
     subject = guarded(subject, package or subject.name)
-    for kind, names in (
-        ("subject", _subjects),
-        ("section", _sections),
-        ("rule", _rules),
-        ("metric", _metrics),
-        ("part of the report", _report_parts),
-    ):
-        if taken := names((subject,)) & names(_registered):
+    for kind, names in _DECLARED.items():
+        if taken := set(names(subject)) & {name for other in _registered for name in names(other)}:
             raise ValueError(f"the {kind} {', '.join(sorted(taken))} is declared already")
     _replace((*_registered, subject))
 
@@ -60,7 +55,6 @@ def set_aside(name: str, package: str, error: BaseException, part: str = "") -> 
 
 
 def unregister(name: str) -> None:
-    """Take back what was added under this name."""
     _replace(tuple(subject for subject in _registered if subject.name != name or subject in SUBJECTS))
 
 
@@ -69,25 +63,15 @@ def _replace(subjects: tuple[Subject, ...]) -> None:
     _registered, _by_name = subjects, {subject.name: subject for subject in subjects}
 
 
-def _subjects(subjects: tuple[Subject, ...]) -> set[str]:
-    return {subject.name for subject in subjects}
-
-
-def _sections(subjects: tuple[Subject, ...]) -> set[str]:
-    return {section.name for subject in subjects for section in subject.status}
-
-
-def _report_parts(subjects: tuple[Subject, ...]) -> set[str]:
-    return {part.name for subject in subjects for part in subject.report_parts}
-
-
-def _rules(subjects: tuple[Subject, ...]) -> set[str]:
+# What each subject names, and no other may.
+_DECLARED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {
+    "subject": lambda subject: (subject.name,),
+    "section": lambda subject: (section.name for section in subject.status),
     # That something cannot be measured is one rule of every subject.
-    return {rule.name for subject in subjects for rule in subject.rules if "unmeasured" not in rule.roles}
-
-
-def _metrics(subjects: tuple[Subject, ...]) -> set[str]:
-    return {metric.name for subject in subjects for group in subject.metrics for metric in group.metrics}
+    "rule": lambda subject: (rule.name for rule in subject.rules if "unmeasured" not in rule.roles),
+    "metric": lambda subject: (metric.name for group in subject.metrics for metric in group.metrics),
+    "part of the report": lambda subject: (part.name for part in subject.report_parts),
+}
 
 
 def added() -> tuple[Subject, ...]:
@@ -117,18 +101,15 @@ def server_of(name: str) -> str:
 
 
 def needs_of(name: str, member: str, orders: StandingOrders) -> tuple[str, ...]:
-    """What a member of a subject is declared to depend on."""
     subject = subject_named(name)
     return subject.depends_on(member, orders) if subject is not None else ()
 
 
 def readings_of(name: str) -> str:
-    """What a subject's probe measures."""
     subject = subject_named(name)
     return subject.readings if subject is not None else name
 
 
 def title_of(name: str) -> str:
-    """What a subject, or one of its members, is called."""
     subject = subject_named(name)
     return subject.title if subject is not None else name

@@ -6,30 +6,13 @@ from collections.abc import Iterator
 
 from monitord.core import humanize
 from monitord.core.copying import replace
+from monitord.core.history import restart_loops
 from monitord.core.history.model import History
 from monitord.core.history.processes import recent_restarts
-from monitord.core.history.restart_loops import (
-    CALM_WINDOWS,
-    DAY_WINDOWS,
-    QUARTER_WINDOWS,
-    restart_loop_of,
-    since_given_up_ended,
-    unrest,
-)
-from monitord.core.model import Alert, Finding, Judgement, Observation, RestartKind, Unknown
+from monitord.core.model import Alert, Finding, Judgement, Observation, RestartKind, Severity, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import pm2_status
+from monitord.core.subjects import fleet, pm2_status
 from monitord.core.subjects.base import Impact, RecoveryContext, always
-from monitord.core.subjects.fleet import (
-    DEAD,
-    all_of_them,
-    blocks_work,
-    epoch_impact_of_dead,
-    itself,
-    of_service,
-    state_now,
-    unsettled,
-)
 from monitord.core.subjects.pm2_report import NO_RESTARTS
 
 _LOOP_ADVICE: dict[RestartKind | None, str] = {
@@ -46,48 +29,40 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
     An operator's restarts do not count, nor what went before PM2 gave up and somebody took it up again.
     """
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
-    for name, _, processes in unsettled(history, orders):
-        service = since_given_up_ended(history.services.get(name))
+    for name, _, processes in fleet.unsettled(history, orders):
+        service = restart_loops.since_given_up_ended(history.services.get(name))
         restarts = recent_restarts(service, now, window) if service else 0
         warning, critical = orders.restart_limits(name)
         if service is None or restarts <= warning or not processes:  # what is gone dies no more
             continue
-        loop = restart_loop_of(service, now, window)
+        loop = restart_loops.restart_loop_of(service, now, window)
         is_critical = restarts > critical
-        yield Finding(
-            rule="service_restart_loop",
-            subject=name,
-            severity="critical" if is_critical else "warning",
-            value=restarts,
-            limit=critical if is_critical else warning,
-            unit="restarts",
-            summary=(
-                f"{name} keeps {'being restarted' if loop.rule else 'dying'}: PM2 restarted it {restarts} times in the "
-                f"last {humanize.duration(window)}, since {humanize.clock(loop.since)}{loop.why()}{loop.said()}."
-            ),
-            evidence=loop.evidence()
-            | {
-                "window_seconds": window,
-                "lifetime_restarts": sum(process.restarts or 0 for process in processes.values()),
-            },
-            recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
+        summary = (
+            f"{name} keeps {'being restarted' if loop.rule else 'dying'}: PM2 restarted it {restarts} times in the "
+            f"last {humanize.duration(window)}, since {humanize.clock(loop.since)}{loop.why()}{loop.said()}."
         )
+        lifetime = sum(process.restarts or 0 for process in processes.values())
+        evidence = loop.evidence() | {"window_seconds": window, "lifetime_restarts": lifetime}
+        advice = _LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name)
+        severity: Severity = "critical" if is_critical else "warning"
+        limit = critical if is_critical else warning
+        yield Finding("service_restart_loop", name, severity, restarts, limit, "restarts", summary, evidence, advice)
 
 
 def service_unstable(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that dies now and then, never often enough for a loop, and over a day too often: news once a day."""
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
-    day = DAY_WINDOWS * window
-    for name, _, processes in unsettled(history, orders):
+    day = restart_loops.DAY_WINDOWS * window
+    for name, _, processes in fleet.unsettled(history, orders):
         service, (warning, _) = history.services.get(name), orders.restart_limits(name)
-        limit = QUARTER_WINDOWS * warning
-        found = unrest(service, now, window, warning) if service is not None else None
+        limit = restart_loops.QUARTER_WINDOWS * warning
+        found = restart_loops.unrest(service, now, window, warning) if service is not None else None
         if service is None or found is None or found.apart <= limit or not processes:
             continue
         if recent_restarts(service, now, window) > warning:
             yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
             continue
-        loop = replace(restart_loop_of(service, now, window), kinds=found.kinds)
+        loop = replace(restart_loops.restart_loop_of(service, now, window), kinds=found.kinds)
         loop = loop if loop.told else replace(loop, lifetimes=())  # of the last few they are not known
         summary = (
             f"{name} is restarted by PM2 again and again: {found.count} times "
@@ -103,7 +78,7 @@ def service_unstable(observation: Observation, history: History, orders: Standin
 
 
 def _restarts_now(alert: Alert, at: RecoveryContext) -> str | None:
-    service, state = at.report.of(pm2_status.STATUS).get(alert.subject), state_now(alert, at)
+    service, state = at.report.of(pm2_status.STATUS).get(alert.subject), fleet.state_now(alert, at)
     restarts = None if service is None else service.restarts_recent
     window = humanize.duration(at.orders.restarts_window.total_seconds())
     if restarts is None or state is None:
@@ -115,31 +90,31 @@ def _restarts_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def _calm_now(alert: Alert, at: RecoveryContext) -> str | None:
-    state = state_now(alert, at)
-    calm = humanize.duration(CALM_WINDOWS * at.orders.restarts_window.total_seconds())
+    state = fleet.state_now(alert, at)
+    calm = humanize.duration(restart_loops.CALM_WINDOWS * at.orders.restarts_window.total_seconds())
     return None if state is None else f"{state.rstrip('.')}; PM2 did not restart it for {calm}, or not often any more."
 
 
-SERVICE_UNSTABLE = of_service(
+SERVICE_UNSTABLE = fleet.of_service(
     evaluate=service_unstable,
-    members=all_of_them,
+    members=fleet.all_of_them,
     host_may_cause=always,
     impact=Impact(
         lambda alert, _: f"{alert.subject} is away for a moment each time, and loses what it was at",
-        epoch_impact_of_dead,
+        fleet.epoch_impact_of_dead,
     ),
     recovered=_calm_now,
     criterion=NO_RESTARTS.name,
 )
-SERVICE_RESTART_LOOP = of_service(
+SERVICE_RESTART_LOOP = fleet.of_service(
     severities=("warning", "critical"),
     evaluate=service_restart_loop,
-    members=all_of_them,
+    members=fleet.all_of_them,
     roles=frozenset({"service", "restart_loop"}),
-    dead_services=itself,
+    dead_services=fleet.itself,
     host_may_cause=always,
-    impact=DEAD,
-    blocking=blocks_work,
+    impact=fleet.DEAD,
+    blocking=fleet.blocks_work,
     recovered=_restarts_now,
     criterion=NO_RESTARTS.name,
 )

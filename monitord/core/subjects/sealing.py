@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial, wraps
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from monitord.core import humanize
@@ -13,17 +13,17 @@ from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history.model import History
 from monitord.core.latest import latest
-from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Evidence, Finding, Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Usual
 from monitord.core.subjects import epochs_status
-from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Replaces, Rule
+from monitord.core.subjects.base import NOT_JUDGED, Answer, Impact, RecoveryContext, Replaces, Rule, of_each
 from monitord.core.subjects.epochs_report import EPOCHS_SEALED
 from monitord.core.subjects.participation import UNTOLD, not_sealed, sealed_by
 
 
 @latest  # several rules ask for them in one cycle
-def groups(history: History, orders: StandingOrders) -> list[tuple[Seals, float | None]]:
+def groups(history: History, orders: StandingOrders) -> dict[str, tuple[Seals, float | None]]:
     """Each group's seals as of the last cycle, and the age they are judged by.
 
     While Postgres itself was away nobody could seal: that time counts towards no limit. A query that failed, or
@@ -31,11 +31,11 @@ def groups(history: History, orders: StandingOrders) -> list[tuple[Seals, float 
     """
     now = history.at or 0.0
     at = judged_at(history, now)
-    found: list[tuple[Seals, float | None]] = []
+    found: dict[str, tuple[Seals, float | None]] = {}
     for group in orders.groups:
         of_group = seals(history.sealed, group, at, orders, history.empty)
         age = of_group.judged_seconds
-        found.append((of_group, None if age is None else age - history.absent_seconds("postgres", now - age, now)))
+        found[group] = of_group, None if age is None else age - history.absent_seconds("postgres", now - age, now)
     return found
 
 
@@ -67,91 +67,65 @@ def _newest(found: Seals) -> str:
     return f"its newest label is {found.latest} ({humanize.clock(found.latest or 0)})"
 
 
-def by_clock(*subjects: str) -> Callable[[Evaluate], Evaluate]:
-    """Make a judgement unknown while the clocks do not agree: of these subjects (none: of each group)."""
-
-    def unless_they_disagree(evaluate: Evaluate) -> Evaluate:
-        @wraps(evaluate)
-        def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterable[Judgement]:
-            if not disagree(history):
-                return evaluate(observation, history, orders)
-            return (Unknown(evaluate.__name__, subject, DISAGREE) for subject in subjects or orders.groups)
-
-        return judge
-
-    return unless_they_disagree
-
-
-@by_clock()
-def sealing_stuck(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def sealing_stuck(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A group whose seal age is past the critical limit, or that sealed nothing in the whole window."""
-    limit = orders.seal_critical.total_seconds()
-    for found, age in groups(history, orders):
-        if age is not None and age <= limit:
-            yield Clear("sealing_stuck", found.group)
-            continue
-        if found.passed_over:
-            summary = _passed_over(found, calendar(orders).length)
-        elif age is None:
-            summary = f"{found.group} has sealed no epoch in the last {humanize.duration(window_seconds(orders))}."
-        else:
-            summary = (
-                f"{found.group} has sealed no epoch for {humanize.duration(found.age_seconds or age)}: "
-                f"{_newest(found)}."
-            )
-        advice = f"Check the service that seals {found.group} and its log; restart it if it hangs."
-        yield Finding(
-            "sealing_stuck", found.group, "critical", _value(found), limit, "seconds", summary, _evidence(found), advice
-        )
+    if disagree(history):
+        return DISAGREE
+    limit, (found, age) = orders.seal_critical.total_seconds(), groups(history, orders)[group]
+    if age is not None and age <= limit:
+        return None
+    if found.passed_over:
+        summary = _passed_over(found, calendar(orders).length)
+    elif age is None:
+        summary = f"{group} has sealed no epoch in the last {humanize.duration(window_seconds(orders))}."
+    else:
+        summary = f"{group} has sealed no epoch for {humanize.duration(found.age_seconds or age)}: {_newest(found)}."
+    advice = f"Check the service that seals {group} and its log; restart it if it hangs."
+    value, evidence = _value(found), _evidence(found)
+    return Finding("sealing_stuck", group, "critical", value, limit, "seconds", summary, evidence, advice)
 
 
-@by_clock()
-def sealing_late(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def sealing_late(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A group whose seal age is past the warning limit."""
-    limit = orders.seal_warning.total_seconds()
-    for found, age in groups(history, orders):
-        if age is not None and age <= limit:
-            yield Clear("sealing_late", found.group)
-            continue
-        summary = (
-            _passed_over(found, calendar(orders).length)
-            if found.passed_over
-            else f"{found.group} is late: no epoch sealed for {humanize.duration(found.age_seconds or 0)}; "
-            f"{_newest(found)}."
-        )
-        advice = f"Check the service that seals {found.group}: is it alive, what does its log say?"
-        yield Finding(
-            "sealing_late", found.group, "warning", _value(found), limit, "seconds", summary, _evidence(found), advice
-        )
+    if disagree(history):
+        return DISAGREE
+    limit, (found, age) = orders.seal_warning.total_seconds(), groups(history, orders)[group]
+    if age is not None and age <= limit:
+        return None
+    late = f"{group} is late: no epoch sealed for {humanize.duration(found.age_seconds or 0)}; {_newest(found)}."
+    summary = _passed_over(found, calendar(orders).length) if found.passed_over else late
+    advice = f"Check the service that seals {group}: is it alive, what does its log say?"
+    value, evidence = _value(found), _evidence(found)
+    return Finding("sealing_late", group, "warning", value, limit, "seconds", summary, evidence, advice)
 
 
-def sealing_slow(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def sealing_slow(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A group that takes longer to seal than 99% of its own seals of the last days did.
 
     A label that is due and not sealed is judged as soon as it is later than that; the newest seal until the next.
     Within a quarter of an epoch none is slow: in a month some are slower than all of the week before.
     """
     if not orders.learned_warnings:
-        return
+        return NOT_JUDGED
     if disagree(history):
-        yield from (Unknown("sealing_slow", group, DISAGREE) for group in orders.groups)
-        return
+        return DISAGREE
     now, length = observation.now.timestamp(), calendar(orders).length
-    for group in orders.groups:
-        found = seals(history.sealed, group, judged_at(history, now), orders, history.empty)
-        learned = history.learned.get(group, NOTHING_LEARNED)
-        answer: Judgement = Unknown("sealing_slow", group, UNTOLD)
-        for label, late, is_sealed in _lateness(found, learned, history, now, orders):
-            past = usual(learned.usual, before=label)
-            limit = slow_past(past, length)
-            if limit is None:
-                continue
-            if late > limit:
-                answer = _slow(group, label, late, past, limit, is_sealed=is_sealed)
-                break
-            if is_sealed:
-                answer = Clear("sealing_slow", group)
-        yield answer
+    found = seals(history.sealed, group, judged_at(history, now), orders, history.empty)
+    learned = history.learned.get(group, NOTHING_LEARNED)
+    answer: Answer = UNTOLD
+    for label, late, is_sealed in _lateness(found, learned, history, now, orders):
+        past = usual(learned.usual, before=label)
+        limit = slow_past(past, length)
+        if limit is None:
+            continue
+        if late > limit:
+            return _slow(group, label, late, past, limit, is_sealed=is_sealed)
+        if is_sealed:
+            answer = None
+    return answer
 
 
 def _lateness(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
 from monitord.core.copying import replace
-from monitord.core.history.clocks import judged_at
+from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
+from monitord.core.model import Alert, Finding, Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, Answer, Impact, RecoveryContext, Rule, of_each, of_one
 from monitord.core.subjects.epochs_status import GROUPS
 from monitord.core.subjects.participation import not_sealed
-from monitord.core.subjects.sealing import RUNBOOK, SEALING_SLOW, by_clock, groups, of_sealing, sealed_now
+from monitord.core.subjects.sealing import RUNBOOK, SEALING_SLOW, groups, of_sealing, sealed_now
 
 # Of the grace: for so long after the first group's seal of a label the others are not behind.
 FOLLOW_SHARE = 1 / 3
@@ -25,18 +25,19 @@ LEFT_WINDOW: Final = "left_window"
 MOST_LEFT_OUT = 100
 
 
-@by_clock()
-def sealing_gap(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.groups)
+def sealing_gap(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A group that left a label out although it sealed a later one."""
-    for found, _ in groups(history, orders):
-        if not found.gaps:
-            yield Clear("sealing_gap", found.group)
-            continue
-        labels = [humanize.label_at(label) for label in found.gaps]
-        summary = f"{found.group} never sealed {humanize.listed(labels)}, though later epochs are sealed."
-        evidence = {"labels": list(found.gaps), "latest": found.latest, "expected": found.expected}
-        advice = f"Have {found.group} seal the missing labels; their participants cannot claim until then."
-        yield Finding("sealing_gap", found.group, "warning", len(found.gaps), 0, "labels", summary, evidence, advice)
+    if disagree(history):
+        return DISAGREE
+    found, _ = groups(history, orders)[group]
+    if not found.gaps:
+        return None
+    labels = [humanize.label_at(label) for label in found.gaps]
+    summary = f"{group} never sealed {humanize.listed(labels)}, though later epochs are sealed."
+    evidence = {"labels": list(found.gaps), "latest": found.latest, "expected": found.expected}
+    advice = f"Have {group} seal the missing labels; their participants cannot claim until then."
+    return Finding("sealing_gap", group, "warning", len(found.gaps), 0, "labels", summary, evidence, advice)
 
 
 def update_left_out(history: History, now: float, orders: StandingOrders) -> History:
@@ -101,7 +102,6 @@ def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> st
     return LEFT_WINDOW if isinstance(label, int) and label < at - window_seconds(orders) else ""
 
 
-@by_clock("epochs")
 @of_one("epochs")
 def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Groups whose newest due labels differ: two groups of a healthy system move together.
@@ -109,7 +109,9 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
     In a slow hour each seals a label after the grace, and none in the same moment: the others have a share of the
     grace from the first one's seal on.
     """
-    found = [group for group, _ in groups(history, orders)]
+    if disagree(history):
+        return DISAGREE
+    found = [group for group, _ in groups(history, orders).values()]
     newest = {group.group: group.latest_due for group in found}
     if newest and not any(newest.values()):
         return "no group has sealed anything that can be compared"

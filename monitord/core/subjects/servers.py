@@ -7,21 +7,10 @@ from typing import TYPE_CHECKING
 
 from monitord.core import humanize
 from monitord.core.history.model import History
-from monitord.core.model import (
-    Alert,
-    Clear,
-    Finding,
-    Judgement,
-    Kind,
-    NotTaken,
-    Observation,
-    Reading,
-    Severity,
-    Unknown,
-)
+from monitord.core.model import Alert, Finding, Judgement, Kind, NotTaken, Observation, Reading, Severity, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SERVERS
-from monitord.core.subjects.base import NOT_KNOWN, Impact, RecoveryContext, Rule, always, nothing
+from monitord.core.subjects.base import NOT_KNOWN, Answer, Impact, RecoveryContext, Rule, always, nothing, of_one
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -75,16 +64,16 @@ def unreachable(
     is less than critical where nothing of the fleet's own work goes through what is asked there.
     """
 
-    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    @of_one(probe, name)
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Answer:
         """It cannot be measured."""
         failure = observation.readings[probe].failure
         if failure is None or failure.full:  # that it is full another rule says: it is there, and answers
-            yield Unknown(name, probe, lost) if (lost := is_lost(history)) else Clear(name, probe)
-            return
+            return is_lost(history) or None
         summary = f"{title} cannot be measured: {failure.error.rstrip('.')}; {blocks(orders)} cannot be judged."
         evidence = {"kind": failure.kind, "error": failure.error}
         advice = not_there if not_there and failure.kind == "missing" else ADVICE[failure.kind]
-        yield Finding(name, probe, severity, failure.kind, None, "", summary, evidence, advice)
+        return Finding(name, probe, severity, failure.kind, None, "", summary, evidence, advice)
 
     def answers_now(alert: Alert, at: RecoveryContext) -> str:
         took = response(at.report)

@@ -12,26 +12,13 @@ from monitord.core.history.model import History
 from monitord.core.history.periodic import expected, rhythm_of
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import FROZEN, UP, WAITING, allowed, fits
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Severity, Unknown
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.subjects import apps
+from monitord.core.subjects import apps, fleet
 from monitord.core.subjects.app_limits import APP_NUMBER
 from monitord.core.subjects.base import NONE, ActionKind, EpochImpact, Impact, RecoveryContext, Replaces, investigated
 from monitord.core.subjects.busy import SERVICE_CPU_HIGH
 from monitord.core.subjects.errors import ERRORS_RISING
-from monitord.core.subjects.fleet import (
-    DEAD,
-    PM2_LOG,
-    all_of_them,
-    blocks_work,
-    epoch_impact_of_dead,
-    faces_users,
-    impact_of_dead,
-    itself,
-    of_service,
-    state_now,
-    unsettled,
-)
 from monitord.core.subjects.memory import SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK
 from monitord.core.subjects.pm2_report import SERVICES_ONLINE
 from monitord.core.subjects.restarts import SERVICE_RESTART_LOOP, SERVICE_UNSTABLE
@@ -43,7 +30,7 @@ _STATE_WORDS = dict.fromkeys(WAITING, "waiting for PM2 to restart it")
 def service_down(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that is not in its expected state."""
     now = observation.now.timestamp()
-    for name, wanted, processes in unsettled(history, orders):
+    for name, wanted, processes in fleet.unsettled(history, orders):
         if wanted is None and not _gave_up(processes, orders):
             continue
         if not processes and _is_lost(name, history, now):
@@ -60,43 +47,38 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
             yield Unknown("service_down", name, "within the startup grace")
             continue
         another_lives = any(process.state == "online" for process in processes.values() if process not in wrong)
-        faces_users = name in orders.user_facing
+        faces_users = fleet.faces_users(name, orders)
         state = wrong[0].state if wrong else "missing"
         how_many = f" ({len(wrong)} of {len(processes)} instances)" if len(processes) > 1 else ""
+        summary = (
+            f"{name} is {_STATE_WORDS.get(state, state)}{how_many}; "
+            f"it is expected to be {_wanted(wanted)}.{_why(wrong, now)}"
+        )
+        evidence = {
+            "instances": {key: process.state for key, process in processes.items()},
+            "exit_codes": [process.exit_code for process in wrong if process.exit_code is not None],
+            "user_facing": faces_users,
+        }
+        severity: Severity = "warning" if another_lives and not faces_users else "critical"
+        began = min((process.since for process in wrong if process.since is not None), default=None)
+        advice, by_hand = _advice(name, state, wanted), _is_by_hand(name, history)
         yield Finding(
-            rule="service_down",
-            subject=name,
-            severity="warning" if another_lives and not faces_users else "critical",
-            value=state,
-            limit=wanted,
-            unit="",
-            summary=(
-                f"{name} is {_STATE_WORDS.get(state, state)}{how_many}; "
-                f"it is expected to be {_wanted(wanted)}.{_why(wrong, now)}"
-            ),
-            by_hand=_is_by_hand(name, history),
-            began=min((process.since for process in wrong if process.since is not None), default=None),
-            evidence={
-                "instances": {key: process.state for key, process in processes.items()},
-                "exit_codes": [process.exit_code for process in wrong if process.exit_code is not None],
-                "user_facing": faces_users,
-            },
-            recommendation=(
-                f"PM2 has given up on {name}: read its error log, then restart it."
-                if state == "errored"
-                else f"Read the end of {name}'s error log: it died, and PM2 restarts it after its restart delay."
-                if state in WAITING
-                else f"PM2 does not get {name} out of {state}: check its log and its process, and PM2's own log."
-                if state in ("stopping", "launching")
-                else f"Find out who or what started {name} before stopping it again (pm2 describe {quote(name)})."
-                if wanted == "stopped"
-                else f"Find out who or what left {name} {state} before starting it again (pm2 describe {quote(name)})."
-            ),
+            "service_down", name, severity, state, wanted, "", summary, evidence, advice, by_hand=by_hand, began=began
         )
 
 
+def _advice(name: str, state: str, wanted: Expected) -> str:
+    if state == "errored":
+        return f"PM2 has given up on {name}: read its error log, then restart it."
+    if state in WAITING:
+        return f"Read the end of {name}'s error log: it died, and PM2 restarts it after its restart delay."
+    if state in ("stopping", "launching"):
+        return f"PM2 does not get {name} out of {state}: check its log and its process, and PM2's own log."
+    did = f"started {name} before stopping" if wanted == "stopped" else f"left {name} {state} before starting"
+    return f"Find out who or what {did} it again (pm2 describe {quote(name)})."
+
+
 def _is_by_hand(name: str, history: History) -> bool:
-    """Whether what is down or gone of a service is so by an operator's hand."""
     service = history.services.get(name)
     return service is not None and service.by_hand
 
@@ -153,7 +135,7 @@ def _starting(
 def service_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of the roster that PM2 does not know at all."""
     now = observation.now.timestamp()
-    for name, wanted, processes in unsettled(history, orders):
+    for name, wanted, processes in fleet.unsettled(history, orders):
         if wanted is None or processes:
             continue
         if _is_lost(name, history, now):
@@ -165,26 +147,21 @@ def service_missing(observation: Observation, history: History, orders: Standing
         if last is not None and is_left_behind:
             back = "The machine came up" if last.kind == "reboot" else "PM2 came back"
             learned = f" {back} at {humanize.clock(last.at)} without it: PM2's saved list is incomplete."
+        summary = f"{name} is not in PM2's list; it is expected to be {_wanted(wanted)}.{learned}"
+        evidence = {
+            "in_pm2": sorted(n for n, service in history.services.items() if service.lives),
+            "left_behind": is_left_behind,
+        }
+        advice = (
+            f"Start {name} from its ecosystem file, then run pm2 save, so that PM2 brings it back the next time."
+            if is_left_behind
+            else f"Start {name} again if it went by mistake (pm2 resurrect, or its ecosystem file); if it was "
+            "retired or renamed, change the standing orders."
+        )
+        service, by_hand = history.services.get(name), _is_by_hand(name, history)
+        gone = None if service is None else service.gone_at
         yield Finding(
-            rule="service_missing",
-            subject=name,
-            severity="critical",
-            value="missing",
-            limit=wanted,
-            unit="",
-            summary=f"{name} is not in PM2's list; it is expected to be {_wanted(wanted)}.{learned}",
-            by_hand=_is_by_hand(name, history),
-            began=service.gone_at if (service := history.services.get(name)) is not None else None,
-            evidence={
-                "in_pm2": sorted(n for n, service in history.services.items() if service.lives),
-                "left_behind": is_left_behind,
-            },
-            recommendation=(
-                f"Start {name} from its ecosystem file, then run pm2 save, so that PM2 brings it back the next time."
-                if is_left_behind
-                else f"Start {name} again if it went by mistake (pm2 resurrect, or its ecosystem file); if it was "
-                "retired or renamed, change the standing orders."
-            ),
+            "service_missing", name, "critical", "missing", wanted, "", summary, evidence, advice, (), by_hand, gone
         )
 
 
@@ -192,7 +169,7 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
     """A service that PM2 runs and a roster does not name."""
     if not orders.services:
         return
-    for name, wanted, processes in unsettled(history, orders):
+    for name, wanted, processes in fleet.unsettled(history, orders):
         if wanted is None and processes:
             summary = f"{name} runs under PM2 and is not in the standing orders."
             evidence = {"instances": {key: process.state for key, process in processes.items()}}
@@ -204,7 +181,7 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
 def service_overdue(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that comes and goes, and has not come for far longer than usual."""
     now = observation.now.timestamp()
-    for name, wanted, processes in unsettled(history, orders):
+    for name, wanted, processes in fleet.unsettled(history, orders):
         service = history.services.get(name)
         if wanted != "periodic" or service is None:
             continue
@@ -245,7 +222,7 @@ def service_overdue(observation: Observation, history: History, orders: Standing
 
 def service_frozen(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that is online for PM2 while the kernel says its process does not run."""
-    for name, _, processes in unsettled(history, orders):
+    for name, _, processes in fleet.unsettled(history, orders):
         frozen = {
             key: process
             for key, process in processes.items()
@@ -271,23 +248,23 @@ def _runs_in_part(alert: Alert) -> bool:
 
 def _on_fleet_of_down(alert: Alert, orders: StandingOrders) -> str:
     if _runs_in_part(alert):
-        return impact_of_dead(alert, orders, "may be missing in part: others of its instances live")
-    return impact_of_dead(alert, orders)
+        return fleet.impact_of_dead(alert, orders, "may be missing in part: others of its instances live")
+    return fleet.impact_of_dead(alert, orders)
 
 
 def _on_epochs_of_down(alert: Alert, orders: StandingOrders) -> EpochImpact:
     if not _runs_in_part(alert):
-        return epoch_impact_of_dead(alert, orders)
+        return fleet.epoch_impact_of_dead(alert, orders)
     service, late = alert.subject, "at most slower: others of its instances live"
     return (
         late if fed(service, orders) else NONE,
         late if sealed(service, orders) else NONE,
-        late if faces_users(service, orders) or builds_trees(service, orders) else NONE,
+        late if fleet.faces_users(service, orders) or builds_trees(service, orders) else NONE,
     )
 
 
 def _runs_now(alert: Alert, at: RecoveryContext) -> str | None:
-    state = state_now(alert, at)
+    state = fleet.state_now(alert, at)
     return None if state is None else f"{state.rstrip('.')}, and its process runs."
 
 
@@ -304,34 +281,34 @@ def _restart_where_given_up(alert: Alert) -> ActionKind | None:
     return "restart_service" if alert.finding.value == "errored" else investigated(alert)
 
 
-SERVICE_FROZEN = of_service(
+SERVICE_FROZEN = fleet.of_service(
     severities=("critical",),
     evaluate=service_frozen,
-    members=all_of_them,
+    members=fleet.all_of_them,
     replaces=(Replaces(apps.EVENT_LOOP_BLOCKED),),
-    dead_services=itself,
+    dead_services=fleet.itself,
     runbook=(
         'ps -o pid,stat,wchan:20,etime,args -p "$({pm2} pid {name})"',
         "{pm2} logs {name} --lines 50 --nostream",
         "dmesg --ctime | tail -n 20",
     ),
-    impact=DEAD,
-    blocking=blocks_work,
+    impact=fleet.DEAD,
+    blocking=fleet.blocks_work,
     recovered=_runs_now,
     criterion=SERVICES_ONLINE.name,
 )
-SERVICE_UNEXPECTED = of_service(
-    evaluate=service_unexpected, absent="clear", recovered=lambda alert, at: state_now(alert, at, again="")
+SERVICE_UNEXPECTED = fleet.of_service(
+    evaluate=service_unexpected, absent="clear", recovered=lambda alert, at: fleet.state_now(alert, at, again="")
 )
-SERVICE_OVERDUE = of_service(
+SERVICE_OVERDUE = fleet.of_service(
     evaluate=service_overdue,
     runbook=(
         "{pm2} describe {name}",
         "{pm2} logs {name} --lines 50 --nostream",
         "crontab -l; systemctl list-timers --all",
     ),
-    impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs is not done", epoch_impact_of_dead),
-    recovered=state_now,
+    impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs is not done", fleet.epoch_impact_of_dead),
+    recovered=fleet.state_now,
     criterion=SERVICES_ONLINE.name,
 )
 # While a service is gone or down nothing else is found of it.
@@ -343,33 +320,33 @@ _HIDDEN: Final = (
     *apps.RULES,
     APP_NUMBER,
 )
-SERVICE_DOWN = of_service(
+SERVICE_DOWN = fleet.of_service(
     severities=("warning", "critical"),
     evaluate=service_down,
     members=expected,
     replaces=(Replaces(SERVICE_RESTART_LOOP, when=_is_given_up), Replaces(SERVICE_OVERDUE)),
     succeeds=_HIDDEN,
     roles=frozenset({"service", "roster"}),
-    dead_services=itself,
+    dead_services=fleet.itself,
     host_may_cause=lambda finding: finding.value == "errored",
     recommend=_restart_where_given_up,
     impact=Impact(_on_fleet_of_down, _on_epochs_of_down),
-    blocking=blocks_work,
-    recovered=state_now,
+    blocking=fleet.blocks_work,
+    recovered=fleet.state_now,
     criterion=SERVICES_ONLINE.name,
 )
-SERVICE_MISSING = of_service(
+SERVICE_MISSING = fleet.of_service(
     severities=("critical",),
     evaluate=service_missing,
     members=expected,
     replaces=(Replaces(SERVICE_DOWN), Replaces(SERVICE_OVERDUE)),
     succeeds=_HIDDEN,
     roles=frozenset({"service", "roster"}),
-    dead_services=itself,
-    runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
-    impact=DEAD,
-    blocking=blocks_work,
-    recovered=state_now,
+    dead_services=fleet.itself,
+    runbook=("{pm2} status", fleet.PM2_LOG, "ls -l {home}/dump.pm2"),
+    impact=fleet.DEAD,
+    blocking=fleet.blocks_work,
+    recovered=fleet.state_now,
     criterion=SERVICES_ONLINE.name,
 )
 RULES = (

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.doubling import TWICE, half_windows, whole_windows
 from monitord.core.dependencies import feeders, fleet_of
-from monitord.core.history.growth_rates import (
-    flow_limit,
-    late_rows,
-    quiet_seconds,
-    rows_at_least,
-    rows_per_hour,
-    stall,
-    window_rows,
-)
+from monitord.core.history import growth_rates
 from monitord.core.history.model import History, TableHistory
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Finding, Observation, Severity
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_status
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.base import NONE, Answer, Impact, RecoveryContext, Rule, of_each
 from monitord.core.subjects.database import LAGS, lags
 from monitord.core.subjects.postgres_report import GROWTH_STEADY
 
@@ -37,106 +28,81 @@ UNWATCHED = "it doubled from window to window, and has not been watched for thre
 UNTOLD = "no counter sees its rows, and no two exact counts could be compared"
 
 
-def _tables(
-    observation: Observation, history: History, orders: StandingOrders
-) -> Iterator[tuple[str, TableHistory | None, bool]]:
-    """Every ordered table, what is remembered of it (None: not readable now), and whether it was just counted."""
-    reading: Reading = observation.readings["postgres"]
-    present = reading.values("table_size", "table").keys()
-    now = observation.now.timestamp()
-    for name in orders.tables:
-        table = history.tables.get(name) if name in present else None
-        yield name, table, table is not None and table.exact_at == now
+def _table(name: str, observation: Observation, history: History) -> TableHistory | None:
+    """What is remembered of a table; None: it is not readable now."""
+    is_there = any(one.label("table") == name for one in observation.readings["postgres"].named("table_size"))
+    return history.tables.get(name) if is_there else None
 
 
-def table_growth_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.tables)
+def table_growth_high(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """More rows arrived per window than the orders allow, whatever their labels; rows rolled back do not count."""
-    now = observation.now.timestamp()
-    for name, table, counted in _tables(observation, history, orders):
-        window, limit = orders.growth_window_of(name), orders.growth_limit_of(name)
-        if table is None:
-            yield Unknown("table_growth_high", name, LOST)
-            continue
-        gained, at_least = window_rows(table, now, window), rows_at_least(table, window)
-        if gained is None and at_least is None and not table.known:
-            yield Unknown("table_growth_high", name, UNTOLD)
-            continue
-        rows = round(max(gained or 0.0, at_least or 0.0))
-        if rows <= limit and table.known and table.doubling:
-            yield _doubling(name, table, now, counted, orders)
-            continue
-        if rows <= limit:
-            # A lower bound below the limit says nothing of what came beyond it.
-            if table.known:
-                yield Clear("table_growth_high", name)
-            else:
-                yield Unknown("table_growth_high", name, UNTOLD)
-            continue
-        rate = rows_per_hour(table, now, window)
-        is_bound = at_least is not None and at_least >= (gained or 0.0)
-        late = late_rows(table, now, window)
-        has_late = late is not None and late >= LATE_SHARE * rows
-        yield Finding(
-            rule="table_growth_high",
-            subject=name,
-            severity="warning",
-            value=rows,
-            limit=limit,
-            unit="rows",
-            summary=(
-                f"{name} gained {'at least ' if is_bound else ''}{humanize.count(rows)} rows "
-                f"within {humanize.duration(window)}, past the limit of {humanize.count(limit)}"
-                + (f"; {_late(late, rows, table.late_before, now)}." if late is not None and has_late else ".")
-            ),
-            evidence={
-                "rows_per_hour": None if rate is None else round(rate),
-                "window_seconds": window,
-                "counted": "at least"
-                if is_bound
-                else "exactly"
-                if table.exact_at is not None and table.countable
-                else "by statistics only",
-                **(
-                    {"late_rows": round(late), "late_before": table.late_before}
-                    if late is not None and has_late
-                    else {}
-                ),
-            },
-            recommendation=f"Find what writes to {name}: "
-            + ("a stream that is replayed, a backfill" if has_late else "a replayed stream, a loop, or a real surge")
-            + "; watch the disk.",
-            needs_exact=(name,) if table.countable and not counted else (),
-        )
+    now, table = observation.now.timestamp(), _table(name, observation, history)
+    if table is None:
+        return LOST
+    window, limit, counted = orders.growth_window_of(name), orders.growth_limit_of(name), table.exact_at == now
+    gained, at_least = growth_rates.window_rows(table, now, window), growth_rates.rows_at_least(table, window)
+    if gained is None and at_least is None and not table.known:
+        return UNTOLD
+    rows = round(max(gained or 0.0, at_least or 0.0))
+    if rows <= limit and table.known and table.doubling:
+        return _doubling(name, table, now, counted, orders)
+    if rows <= limit:  # a lower bound below the limit says nothing of what came beyond it
+        return None if table.known else UNTOLD
+    rate = growth_rates.rows_per_hour(table, now, window)
+    is_bound = at_least is not None and at_least >= (gained or 0.0)
+    late = growth_rates.late_rows(table, now, window)
+    has_late = late is not None and late >= LATE_SHARE * rows
+    summary = (
+        f"{name} gained {'at least ' if is_bound else ''}{humanize.count(rows)} rows "
+        f"within {humanize.duration(window)}, past the limit of {humanize.count(limit)}"
+        + (f"; {_late(late, rows, table.late_before, now)}." if late is not None and has_late else ".")
+    )
+    evidence = {
+        "rows_per_hour": None if rate is None else round(rate),
+        "window_seconds": window,
+        "counted": "at least" if is_bound else _counted(table),
+    }
+    if late is not None and has_late:
+        evidence |= {"late_rows": round(late), "late_before": table.late_before}
+    what = "a stream that is replayed, a backfill" if has_late else "a replayed stream, a loop, or a real surge"
+    advice, exact = f"Find what writes to {name}: {what}; watch the disk.", _to_count(name, table, is_counted=counted)
+    return Finding(
+        "table_growth_high", name, "warning", rows, limit, "rows", summary, evidence, advice, needs_exact=exact
+    )
 
 
-def _doubling(name: str, table: TableHistory, now: float, counted: bool, orders: StandingOrders) -> Judgement:
+def _counted(table: TableHistory) -> str:
+    return "exactly" if table.exact_at is not None and table.countable else "by statistics only"
+
+
+def _to_count(name: str, table: TableHistory, *, is_counted: bool) -> tuple[str, ...]:
+    return (name,) if table.countable and not is_counted else ()
+
+
+def _doubling(name: str, table: TableHistory, now: float, counted: bool, orders: StandingOrders) -> Answer:
     """A table that gains about twice as many rows in each window as in the one before it."""
     window = orders.growth_window_of(name)
     halves = half_windows(table, now, window)
     if halves is None:
-        return Unknown("table_growth_high", name, UNWATCHED)
+        return UNWATCHED
     parts = [round(rows) for rows in whole_windows(halves)]
     each = humanize.listed([humanize.count(rows) for rows in parts])
     how = "doubles every" if parts[1] >= TWICE * parts[0] and parts[2] >= TWICE * parts[1] else "grows faster every"
+    summary = f"{name} {how} {humanize.duration(window)}: {each} rows."
+    evidence = {
+        "rows_per_hour": round(parts[-1] / window * 3600.0),
+        "window_seconds": window,
+        "windows": parts,
+        "counted": _counted(table),
+    }
+    advice = (
+        f"Find what writes to {name} more and more: a loop that feeds itself, a replayed stream, or a surge; "
+        "watch the disk."
+    )
+    limit, exact = round(orders.growth_steady_of(name) * window / 3600.0), _to_count(name, table, is_counted=counted)
     return Finding(
-        rule="table_growth_high",
-        subject=name,
-        severity="warning",
-        value=parts[-1],
-        limit=round(orders.growth_steady_of(name) * window / 3600.0),
-        unit="rows",
-        summary=f"{name} {how} {humanize.duration(window)}: {each} rows.",
-        evidence={
-            "rows_per_hour": round(parts[-1] / window * 3600.0),
-            "window_seconds": window,
-            "windows": parts,
-            "counted": "exactly" if table.exact_at is not None and table.countable else "by statistics only",
-        },
-        recommendation=(
-            f"Find what writes to {name} more and more: a loop that feeds itself, a replayed stream, or a surge; "
-            "watch the disk."
-        ),
-        needs_exact=(name,) if table.countable and not counted else (),
+        "table_growth_high", name, "warning", parts[-1], limit, "rows", summary, evidence, advice, needs_exact=exact
     )
 
 
@@ -146,50 +112,44 @@ def _late(late: float, rows: int, before: int, now: float) -> str:
     return f"{which} labels before {humanize.moment(before, now)} (a replay, a backfill or a backlog)"
 
 
-def table_flow_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+@of_each(lambda orders: orders.tables)
+def table_flow_stalled(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """No new row for too long, as far as was observed; confirmed by exact counts that stand still."""
-    now = observation.now.timestamp()
+    now, table = observation.now.timestamp(), _table(name, observation, history)
     if lags(observation.readings["postgres"], orders):
-        yield from (Unknown("table_flow_stalled", name, LAGS) for name in orders.tables)
-        return
-    for name, table, _ in _tables(observation, history, orders):
-        if table is None:
-            yield Unknown("table_flow_stalled", name, LOST)
-            continue
-        quiet = round(quiet_seconds(history, table, now), 3)
-        past = stall(history, name, table, now, orders)
-        if past is None:
-            yield Clear("table_flow_stalled", name)
-            continue
-        # Counters that do not see every row say nothing by standing still; a count that stopped at its cap says that
-        # there are very many rows, and not when the last of them came.
-        is_capped = table.at_least is not None
-        if is_capped or not table.known or (not table.trusted and table.compared_at is None):
-            yield Unknown("table_flow_stalled", name, UNTOLD)
-            continue
-        worse, hours = lost_for_good(past.limit, orders), flow_limit(name, table, orders)
-        is_learned = past.limit not in orders.flow_stall_of(name).by_hour
-        is_lost = past.lasted > worse
-        yield Finding(
-            rule="table_flow_stalled",
-            subject=name,
-            severity="critical" if is_lost else "warning",
-            value=quiet,
-            limit=worse if is_lost else past.limit,
-            unit="seconds",
-            summary=f"No new row has come into {name} for {humanize.duration(quiet)}"
-            + (" (inserts are tried and rolled back)" if table.rolled_back else "")
-            + (f"; at this hour (UTC) the limit is {humanize.duration(past.limit)}" if hours.varies else "")
-            + (", as learned from this hour of its last days." if is_learned else "."),
-            evidence={
-                "last_row_at": humanize.clock(table.last_row_at),
-                "rolled_back": table.rolled_back,
-                "limit_is_learned": is_learned,
-                "counted": "exactly" if table.compared_at == now else "by statistics only",
-            },
-            recommendation=_who_brings(name, history, orders),
-            needs_exact=(name,) if table.countable and table.compared_at != now else (),
-        )
+        return LAGS
+    if table is None:
+        return LOST
+    quiet = round(growth_rates.quiet_seconds(history, table, now), 3)
+    past = growth_rates.stall(history, name, table, now, orders)
+    if past is None:
+        return None
+    # Counters that do not see every row say nothing by standing still; a count that stopped at its cap says that
+    # there are very many rows, and not when the last of them came.
+    is_capped = table.at_least is not None
+    if is_capped or not table.known or (not table.trusted and table.compared_at is None):
+        return UNTOLD
+    worse, hours = lost_for_good(past.limit, orders), growth_rates.flow_limit(name, table, orders)
+    is_learned = past.limit not in orders.flow_stall_of(name).by_hour
+    is_lost, is_counted = past.lasted > worse, table.compared_at == now
+    summary = (
+        f"No new row has come into {name} for {humanize.duration(quiet)}"
+        + (" (inserts are tried and rolled back)" if table.rolled_back else "")
+        + (f"; at this hour (UTC) the limit is {humanize.duration(past.limit)}" if hours.varies else "")
+        + (", as learned from this hour of its last days." if is_learned else ".")
+    )
+    evidence = {
+        "last_row_at": humanize.clock(table.last_row_at),
+        "rolled_back": table.rolled_back,
+        "limit_is_learned": is_learned,
+        "counted": "exactly" if is_counted else "by statistics only",
+    }
+    severity: Severity = "critical" if is_lost else "warning"
+    limit, advice = worse if is_lost else past.limit, _who_brings(name, history, orders)
+    exact = _to_count(name, table, is_counted=is_counted)
+    return Finding(
+        "table_flow_stalled", name, severity, quiet, limit, "seconds", summary, evidence, advice, needs_exact=exact
+    )
 
 
 def lost_for_good(limit: float, orders: StandingOrders) -> float:
@@ -234,11 +194,15 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
     """
     wanted = set()
     for name, table in history.tables.items():
-        audit_every = min(flow_limit(name, table, orders).at(now) / 3, orders.epoch_length.total_seconds() * 0.8)
+        audit_every = min(
+            growth_rates.flow_limit(name, table, orders).at(now) / 3, orders.epoch_length.total_seconds() * 0.8
+        )
         since = None if table.exact_at is None else now - table.exact_at
         audit_due = since is None or since >= audit_every or (table.unexplained and since >= audit_every / SOONER)
         doubtful = table.refuted or not table.trusted or table.proven_at is None
-        if table.indexed and (audit_due or doubtful or stall(history, name, table, now, orders, share=0.5)):
+        if table.indexed and (
+            audit_due or doubtful or growth_rates.stall(history, name, table, now, orders, share=0.5)
+        ):
             wanted.add(name)
     return frozenset(wanted)
 

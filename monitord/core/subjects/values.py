@@ -47,15 +47,10 @@ def value_out_of_range(check: JudgedCheck) -> Finding | None:
     if (past := check.past()) is None:
         return None
     severity, limit, value = past
-    return check.finding(
-        "value_out_of_range",
-        severity,
-        f"{check.name} is {said(value, check.unit)}; it is {severity} when {limit}.",
-        value=value,
-        limit=limit.value if limit.is_one_sided else str(limit),
-        unit=check.unit,
-        recommendation="Run its statement by hand, and check the rows that it counts.",
-    )
+    summary = f"{check.name} is {said(value, check.unit)}; it is {severity} when {limit}."
+    advice = "Run its statement by hand, and check the rows that it counts."
+    bound = limit.value if limit.is_one_sided else str(limit)
+    return check.finding("value_out_of_range", severity, value, bound, check.unit, summary, recommendation=advice)
 
 
 def data_stale(check: JudgedCheck) -> Finding | None:
@@ -69,17 +64,14 @@ def data_stale(check: JudgedCheck) -> Finding | None:
         if ahead is not None
         else ""
     )
-    return check.finding(
-        "data_stale",
-        severity,
+    summary = (
         f"The newest data of {check.name} is {humanize.duration(value)} old; "
-        f"the limit is {humanize.duration(limit.value)}.{passed_over}",
-        value=int(value),
-        limit=int(limit.value),
-        unit="seconds",
-        evidence={} if ahead is None else {"ahead_seconds": int(ahead)},
-        recommendation="Check whatever writes it: does it run, and does it write?",
-        began=check.now - value + limit.value,
+        f"the limit is {humanize.duration(limit.value)}.{passed_over}"
+    )
+    evidence = {} if ahead is None else {"ahead_seconds": int(ahead)}
+    advice, began = "Check whatever writes it: does it run, and does it write?", check.now - value + limit.value
+    return check.finding(
+        "data_stale", severity, int(value), int(limit.value), "seconds", summary, evidence, advice, began
     )
 
 
@@ -90,14 +82,9 @@ def command_failed(check: JudgedCheck) -> Finding | None:
         return None
     text = check.word(TEXT).rstrip(".")
     severity: _Found = "critical" if state == "critical" else "warning"
-    return check.finding(
-        "command_failed",
-        severity,
-        f"{check.name} is {state}{f': {text}' if text else ', and says nothing more'}.",
-        value=state,
-        limit="ok",
-        recommendation="Run its command by hand, as monitord's user: it says more than its first line.",
-    )
+    summary = f"{check.name} is {state}{f': {text}' if text else ', and says nothing more'}."
+    advice = "Run its command by hand, as monitord's user: it says more than its first line."
+    return check.finding("command_failed", severity, state, "ok", "", summary, recommendation=advice)
 
 
 VALUE_OUT_OF_RANGE = check_rule(
