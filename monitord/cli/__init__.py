@@ -98,6 +98,13 @@ class CommandSettings:
         return {**self.sources, **set_to_nothing(self.environ, self.directory)}
 
     @property
+    def judges_nothing(self) -> tuple[str, ...]:
+        """The settings that name what nothing judges, a sentence each without its full stop."""
+        from monitord.config.judging import judges_nothing
+
+        return tuple(judges_nothing(self.settings, self.sources))
+
+    @property
     def word(self) -> str:
         """Which files were read, in a sentence without its full stop; "" where they are those of the directory."""
         if not self.borrowed and all(path.parent == self.directory for path in self.files):

@@ -151,6 +151,8 @@ def _unasked(found: CommandSettings, orders: StandingOrders, history: History, *
         servers = humanize.listed([f"no {one.title}" for one in registered() if one.is_expected])
         read = humanize.listed([str(path) for path in found.files]) if found.files else f"no .env in {found.directory}"
         return f"nothing is configured to be watched ({read}): there is {servers}"
+    if idle := found.judges_nothing:
+        return "; ".join(idle)
     watched = [one for one in registered() if one.name in orders.probes]
     if roster_lost and any(one.learns and not _named(one, orders) for one in watched):
         return "the roster that was learned cannot be read, so that a service may be missed that nobody asks for"

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     origins = found.origins
     rows = [(name, text, origins.get(name, "default")) for name, text in described(found.settings)]
-    gaps = (f"{gap}." for gap in unheard(found.settings, datetime.now(UTC)))
+    gaps = (f"{gap}." for gap in (*unheard(found.settings, datetime.now(UTC)), *found.judges_nothing))
     for line in filter(None, (found.word, found.trouble, *gaps)):
         note(line)
     if arguments.format == "json":

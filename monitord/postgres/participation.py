@@ -68,6 +68,17 @@ async def lived(session: Session, labels: Sequence[tuple[str, int]], timeout: fl
     return {asked: place in took for place, asked in enumerate(labels)}
 
 
+async def ever_seen(session: Session, groups: Sequence[str], timeout: float) -> frozenset[str]:
+    """Those of the groups of which anything was ever sealed, or in which anybody ever took part.
+
+    Raises:
+        PostgresError: As above.
+    """
+    async with session.read_only(timeout) as connection:
+        rows = await connection.fetch(queries.EVER_SEEN, *spellings(groups))
+    return frozenset(groups[row["position"] - 1] for row in rows)
+
+
 async def lives(
     session: Session, groups: Sequence[str], first: int, last: int, length: int, timeout: float
 ) -> dict[str, dict[str, tuple[int, ...]]]:

@@ -363,6 +363,24 @@ WHERE EXISTS (
 )
 """
 
+# Which of these groups anything was ever sealed of, or anybody ever took part in. Asked of those alone of which neither
+# is so in the window: of one that is nowhere the seals are read to their end, once an epoch.
+#
+# $1, $2, $3: groups in the cases above.
+EVER_SEEN = """
+SELECT w.position
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w(given, upper, lower, position)
+WHERE EXISTS (
+    SELECT FROM unnest(ARRAY[w.given, w.upper, w.lower]) AS v(name) CROSS JOIN LATERAL (
+        SELECT p.token_group FROM channel_participation p
+        WHERE p.token_group >= v.name
+        ORDER BY p.token_group, p.epoch
+        LIMIT 1
+    ) p
+    WHERE p.token_group = v.name
+) OR EXISTS (SELECT FROM sealed_epochs s WHERE s.token_group IN (w.given, w.upper, w.lower))
+"""
+
 # In which labels each channel that a group has sealed in the window took part: one leap through the index for every
 # channel and label. A channel that took part in none of them has a row all the same, with an empty list.
 #

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from monitord.core.anomalies.completeness import KEEP_LABELS, silences
 from monitord.core.anomalies.sealing_habits import MOST_SILENT
 from monitord.core.history.epochs import Calendar
-from monitord.core.model import Sample, sample
+from monitord.core.model import Sample, Unmeasured, sample
 from monitord.core.orders import SEALS
 from monitord.failures import FailureError
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
-from monitord.postgres.participation import Participants, lived, lives, participation, upper
+from monitord.postgres.participation import Participants, ever_seen, lived, lives, participation, upper
 from monitord.postgres.sealed_labels import AGAIN_PER_EPOCH, SealedLabels
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, Request
@@ -79,6 +79,10 @@ class EpochsProbe:
         self._empty: dict[tuple[str, int], float] = {}
         self._lived_asked_at = 0.0
         self._lived_failed = False
+        # The groups that were ever seen; those that never were, and for which newest label that was asked.
+        self._seen: set[str] = set()
+        self._unseen: frozenset[str] = frozenset()
+        self._unseen_at: tuple[int, frozenset[str]] | None = None
 
     async def measure(self, request: Request) -> Measured:
         """Channels and time of sealing for each aligned label from the window's start to now, and what was not sealed.
@@ -105,9 +109,11 @@ class EpochsProbe:
         try:
             await self._ask(now, deadline)
             await self._ask_of(absent, now, deadline)
+            await self._ask_whether_seen(absent, now, deadline)
         except PostgresError as error:
             self._could_not_ask(error, now)  # nothing is reported of what could not be read
-        return Measured((*self._of_seals(), *self._of_parts(), *self._of_lives(), *self._of_empty(absent)))
+        samples = (*self._of_seals(), *self._of_parts(), *self._of_lives(), *self._of_empty(absent))
+        return Measured(samples, tuple(self._of_unseen()))
 
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""
@@ -142,6 +148,26 @@ class EpochsProbe:
         self._lived |= {label for label, took in answers.items() if took}
         self._empty = {label: at for label, at in self._empty.items() if label not in self._lived}
         self._empty |= {label: now for label, took in answers.items() if not took}
+
+    async def _ask_whether_seen(self, absent: Sequence[tuple[str, int]], now: float, deadline: float) -> None:
+        """Ask of the groups that are named, and without a seal or a participant in the window, if they ever had one."""
+        living = {group for group, _ in self._labels.seals} | {one[0] for one in absent if one not in self._empty}
+        self._seen |= living
+        still = frozenset(group for group in self._groups if group not in self._seen and not self._by_default)
+        self._unseen &= still
+        newest = self._calendar.expected(now)
+        if not still or (newest, still) == self._unseen_at:
+            return
+        left = deadline - asyncio.get_running_loop().time()
+        seen = await ever_seen(self._session, sorted(still), left * _EXTRA_SHARE)
+        self._seen |= seen
+        self._unseen = still - seen
+        self._unseen_at = newest, self._unseen
+
+    def _of_unseen(self) -> Iterator[Unmeasured]:
+        for group in sorted(self._unseen):
+            why = f"nothing was ever sealed of {group} in this database, and nobody ever took part in it"
+            yield Unmeasured(group, "missing", why, alone=True)
 
     def _could_not_ask(self, error: PostgresError, now: float) -> None:
         """What was found of a label long over still holds; of one that had hardly ended nobody knows."""

@@ -52,6 +52,21 @@ def test_what_is_set_to_nothing_is_at_its_default_and_says_what_it_takes_the_pla
         assert document[variable] == {"value": value, "source": source}
 
 
+def test_what_is_named_and_judged_by_nothing_is_said(tmp_path: Path) -> None:
+    settings = {
+        "MONITORD_REDIS__QUEUES": '["emails"]',
+        "MONITORD_PM2__HOME": str(tmp_path),
+        "MONITORD_ORDERS__SERVICES": '{"gateway": "online"}',
+        "MONITORD_PM2__SERVICES": '{"gatewy": {"memory": "300MB"}, "gateway": {"memory": "300MB"}}',
+    }
+    done = monitord("config", directory=tmp_path, settings=settings)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "MONITORD_REDIS__QUEUES names emails, and Redis is not watched.",
+        "MONITORD_PM2__SERVICES sets limits for gatewy, and MONITORD_ORDERS__SERVICES does not expect it.",
+    ]
+
+
 def test_secrets_are_masked(tmp_path: Path) -> None:
     settings = {
         "MONITORD_POSTGRES__DSN": f"postgres://u:{SECRET}@h/db",

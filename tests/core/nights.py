@@ -146,6 +146,7 @@ class Night(Cycles):
         self.bus_unread, self.bus_storms = 0, False
         self.unheard: dict[str, float] = {}
         self.own_gaps: tuple[Unmeasured, ...] = ()
+        self.epochs_gaps: tuple[Unmeasured, ...] = ()
         # What a reading says in place of what the simulator would: by sample name and labels.
         self.instead: dict[tuple[str, tuple[tuple[str, str], ...]], Value] = {}
         self.exits: list[ProcessExit] = []
@@ -325,7 +326,7 @@ class Night(Cycles):
         servers: dict[str, tuple[Server, Iterator[Sample], tuple[Unmeasured, ...]]] = {
             "pm2": (self.pm2, self._of_pm2(), ()),
             "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
-            "epochs": (self.epochs, self._of_epochs(), ()),
+            "epochs": (self.epochs, self._of_epochs(), self.epochs_gaps),
             "pipeline": (self.pipeline_server, self.pipeline.samples(self._asked_at), ()),
             "redis": (self.redis, self._of_redis(), _gaps(self.queues.values())),
             "host": (self.machine, self.host.samples(), disk_gap),

@@ -11,15 +11,17 @@ from monitord.core.anomalies.forecasts import disk_terms
 from monitord.core.backtest import backtest, warm_up
 from monitord.core.codec import decode, encode
 from monitord.core.history.model import History, TableHistory
-from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, StandingOrders, TableOrders
+from monitord.core.orders import DiskOrders, NumberOrders, QueueOrders, ServiceOrders, StandingOrders, TableOrders
 from monitord.core.subjects import database
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.core.subjects.registry import registered
 from monitord.core.subjects.tables import wants_exact
+from monitord.core.thresholds import threshold
 
 from .nights import ORDERS, Night
 from .test_report import criterion, morning
 
+ANY = ServiceOrders()
 HOURLY = replace(
     ORDERS,
     tables=("user_signals", "invoices"),
@@ -147,3 +149,35 @@ def test_a_recording_is_judged_again_by_limits_of_each_service() -> None:
 
 def test_limits_of_each_name_come_back_from_a_snapshot_as_they_were() -> None:
     assert decode(StandingOrders, encode(HOURLY)) == HOURLY
+
+
+def test_limits_of_a_service_that_nobody_has_are_a_finding_until_it_is_there_or_they_are_gone() -> None:
+    orders = replace(ORDERS, services={}, service_by_name={"gatewy": ServiceOrders(memory=1), "cls-worker": ANY})
+    night = Night(orders)
+    night.passes(minutes=5)
+    alert = night.fired_once("subject_unmeasured", "gatewy")
+    assert alert.finding.summary == (
+        "gatewy cannot be measured: MONITORD_PM2__SERVICES sets limits for it, and PM2 has no service of that name."
+    )
+    assert alert.finding.recommendation.endswith("or take it out there; the nearest is gateway.")
+    assert night.status == "warning"
+    night.orders = replace(ORDERS, services={})
+    night.passes(minutes=5)
+    night.resolved_once("subject_unmeasured", "gatewy")
+    assert night.status == "ok"
+
+
+def test_a_service_that_is_missed_is_one_finding_though_it_has_limits_of_its_own() -> None:
+    night = Night(replace(ORDERS, services={}, service_memory_by_name={"tree-builder": 400_000_000}))
+    night.passes(minutes=5)
+    night.vanishes("tree-builder")
+    night.passes(minutes=5)
+    assert night.firing() == {("service_missing", "tree-builder")}
+
+
+def test_a_number_that_is_limited_of_every_service_and_told_by_none_is_a_finding() -> None:
+    every = {"HTTP p95": NumberOrders(threshold("> 9000")), "errrors/s": NumberOrders(threshold("> 5"))}
+    night = Night(replace(ORDERS, number_limits={"*": every}))
+    night["gateway"].loop_ms = 2.5
+    night.passes(minutes=20)
+    assert night.firing() == {("subject_unmeasured", "errrors/s")}

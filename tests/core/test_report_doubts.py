@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitord.core.model import sample
+from monitord.core.model import Unmeasured, sample
 from monitord.core.subjects.epochs_report import SEALING_REPORT
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
@@ -234,3 +234,15 @@ def test_an_absence_that_ends_with_a_failing_pm2_vouches_for_nothing() -> None:
     night.passes(hours=1)
     stretches = service(morning(night, 4), "gateway").stretches
     assert sum(one.end - one.start for one in stretches if one.state == "unknown") >= 3600
+
+
+def test_a_group_that_was_never_seen_is_a_finding_and_the_report_does_not_call_its_epochs_sealed() -> None:
+    night = quiet(1)
+    night.epochs_gaps = (Unmeasured("MILO", "missing", "nothing was ever sealed of MILO", alone=True),)
+    night.passes(hours=1)
+    alert = night.fired_once("subject_unmeasured", "MILO")
+    assert alert.finding.summary == "MILO cannot be measured: nothing was ever sealed of MILO."
+    assert "MONITORD_EPOCHS__GROUPS" in alert.finding.recommendation
+    found = criterion(morning(night, 2), "epochs_sealed")
+    assert found.met is None
+    assert "Nothing was ever sealed of MILO" in found.evidence

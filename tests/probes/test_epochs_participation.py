@@ -45,7 +45,7 @@ class Probe:
     async def look(self, now: float = LOOK_AT) -> Reading:
         reading = await take(self._probe, Request(now, 20.0))
         assert reading.failure is None
-        assert reading.gaps == ()
+        assert all(gap.kind == "missing" for gap in reading.gaps)
         return reading
 
     async def asked(self, now: float) -> int:
@@ -141,6 +141,7 @@ async def test_an_epoch_nobody_took_part_in_is_zero_and_not_unknown(probe: Probe
 
 
 async def test_it_is_asked_once_an_epoch_and_answered_from_memory_in_between(probe: Probe, admin: Admin) -> None:
+    await seal(admin, "CLS", COMPLETE - 1000 * HOUR, "x")  # it is idle, and known
     await takes_part(admin, "MILO", COMPLETE, "a")
     await seal(admin, "MILO", COMPLETE, "a")
     first = await probe.look()
@@ -276,6 +277,17 @@ async def test_of_a_group_that_has_sealed_nothing_every_due_label_of_the_window_
     await takes_part(admin, "CLS", COMPLETE - 3 * HOUR, "x")
     labels = {int(label) for group, label in nothing(await probe.look()) if group == "CLS"}
     assert labels == {COMPLETE - back * HOUR for back in range(23)} - {COMPLETE - 3 * HOUR}
+
+
+async def test_a_group_that_was_never_seen_is_missed_and_one_that_is_idle_is_not(probe: Probe, admin: Admin) -> None:
+    await seal(admin, "milo", COMPLETE - 1000 * HOUR, "a")
+    (gap,) = (await probe.look()).gaps
+    assert (gap.subject, gap.kind) == ("CLS", "missing")
+    assert gap.error == "nothing was ever sealed of CLS in this database, and nobody ever took part in it"
+    before = await probe.asked(LOOK_AT + 5)
+    assert before == 1  # the seals: what is known is asked again for another label only
+    await takes_part(admin, "cls", COMPLETE - 900 * HOUR, "x")
+    assert (await probe.look(LOOK_AT + HOUR)).gaps == ()
 
 
 async def test_whether_anybody_took_part_is_asked_once_a_label_and_again_while_nobody_has(

@@ -181,13 +181,17 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class GroupReport:
-    """One token group. `silent`: cemented channels that are silent for longer than they ever were before."""
+    """One token group. `silent`: cemented channels that are silent for longer than they ever were before.
+
+    `unseen`: nothing was ever sealed of it, and nobody ever took part in it.
+    """
 
     group: str
     seals: tuple[SealReport, ...]
     usual: Usual
     grace: float
     silent: tuple[str, ...] = ()
+    unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ UNMEASURED = unmeasured(
     noun="the epochs",
     judges_failure=True,
     unknown_for=_seals_unknown,
+    advise=lambda orders, subject, _: (
+        f"Is the name of {subject} right? MONITORD_EPOCHS__GROUPS names the groups that are sealed."
+        if subject in orders.groups
+        else ""
+    ),
 )
 
 

@@ -248,6 +248,9 @@ def _epochs_sealed(facts: ReportFacts) -> CriterionResult:
     if doubtful := [group.group for group in sealing.groups if any(seal.incomplete is None for seal in group.seals)]:
         why = f"{humanize.listed(doubtful)} left many channels out, and whether that is usual is not known yet."
         return CriterionResult(None, why, tuple(details))
+    if unseen := [group.group for group in sealing.groups if group.unseen]:
+        why = f"Nothing was ever sealed of {humanize.listed(unseen)}, and nobody ever took part: is the name right?"
+        return CriterionResult(None, why, tuple(details))
     if not sealed:
         nobody = any(seal.state == "nothing" for group in sealing.groups for seal in group.seals)
         why = "Nobody took part in any epoch that fell due." if nobody else "No epoch fell due in this time."

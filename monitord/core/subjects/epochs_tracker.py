@@ -53,6 +53,7 @@ class SealTracker:
         self._empty: dict[str, set[int]] = {group: set() for group in orders.groups}
         self._latest_due: Mapping[str, int | None] = {}
         self._looked_for: set[int] = set()
+        self._unseen: frozenset[str] = frozenset()
         self._read: tuple[Sample, ...] | None = None
         self._turns: tuple[Turns, int] | None = None
         self._read_at: float | None = None
@@ -62,6 +63,7 @@ class SealTracker:
         reading = observation.readings.get("epochs")
         if reading is None or reading.failure is not None:
             return
+        self._unseen = frozenset(gap.subject for gap in reading.gaps)
         at, before = observation.now.timestamp(), self._read_at
         self._read_at = at
         expected = self._overdue.expected(at)
@@ -127,7 +129,7 @@ class SealTracker:
             if self._since <= self._days.due_at(label) <= self._until and not self._before_the_first(group, label)
         ]
         silent = tuple(sorted(learned.silence.channels))
-        return GroupReport(group, tuple(seals), usual(learned.usual), self._days.grace, silent)
+        return GroupReport(group, tuple(seals), usual(learned.usual), self._days.grace, silent, group in self._unseen)
 
     def _before_the_first(self, group: str, label: int) -> bool:
         """Whether the group had not begun to seal by then: what it never did it cannot have missed."""

@@ -39,7 +39,7 @@ PARTS = {
     "internal": ADVICE["internal"],
 }
 MOST_NAMED = 20
-_UNMEASURED = "subject_unmeasured"
+UNMEASURED_RULE = "subject_unmeasured"
 
 
 def unreachable(
@@ -159,10 +159,10 @@ def unmeasured(
         told = {subject for subject, _, _ in troubles}
         for gap in reading.gaps:
             if gap.subject not in told and reading.failure is None:  # one of several that are reported together now
-                yield Unknown(_UNMEASURED, gap.subject, "it cannot be measured, like others of its server")
+                yield Unknown(UNMEASURED_RULE, gap.subject, "it cannot be measured, like others of its server")
         for subject, kind, error in troubles:
             if not is_fresh(reading, subject):
-                yield NotTaken(_UNMEASURED, subject)
+                yield NotTaken(UNMEASURED_RULE, subject)
                 continue
             summary = f"{called if subject == probe else subject} cannot be measured: {error.rstrip('.')}{lasting}."
             evidence = {"probe": probe, "kind": kind, "error": error} | (
@@ -170,7 +170,7 @@ def unmeasured(
             )
             recommended = advise(orders, subject, kind) or advice[kind]
             severity: Severity = "critical" if is_critical else "warning"
-            yield Finding(_UNMEASURED, subject, severity, kind, None, "", summary, evidence, recommended)
+            yield Finding(UNMEASURED_RULE, subject, severity, kind, None, "", summary, evidence, recommended)
 
     severities: tuple[Severity, ...] = ("warning",) if unknown_for is None else ("warning", "critical")
 
@@ -179,7 +179,7 @@ def unmeasured(
         return f"{name[:1].upper() + name[1:] if alert.subject == probe else name} can be measured again."
 
     return Rule(
-        _UNMEASURED,
+        UNMEASURED_RULE,
         probe,
         severities,
         evaluate,

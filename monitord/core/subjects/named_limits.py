@@ -1,0 +1,82 @@
+"""Judgement of limits that are set by a name which nothing has: a service that PM2 has not, a number that no app tells.
+
+What is named in the settings is asked for; where nothing is judged by it, that is a finding, and not fine.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from monitord.core.history.model import History
+from monitord.core.history.periodic import expected
+from monitord.core.model import Alert, Finding, Judgement, Observation
+from monitord.core.names import EVERYTHING
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.app_limits import told_by_nobody
+from monitord.core.subjects.base import RecoveryContext, Rule
+from monitord.core.subjects.servers import UNMEASURED_RULE
+
+
+def limited_services(orders: StandingOrders) -> dict[str, str]:
+    """The services that limits of their own are set for, each with the setting that names it first."""
+    found: dict[str, str] = {}
+    for variable, names in (
+        ("MONITORD_PM2__SERVICES", orders.service_by_name),
+        ("MONITORD_PM2__LIMITS", orders.number_limits),
+        ("MONITORD_ORDERS__SERVICE_MEMORY_BY_NAME", orders.service_memory_by_name),
+        ("MONITORD_ORDERS__SERVICE_CPU_BY_NAME", orders.service_cpu_by_name),
+    ):
+        for name in names:
+            if name != EVERYTHING:
+                found.setdefault(name, variable)
+    return found
+
+
+def limits_of_nothing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Limits that judge nothing. While PM2 lists nothing at all, that is another finding."""
+    known = {name for name, service in history.services.items() if service.lives}
+    if not known:
+        return
+    for name, variable in limited_services(orders).items():
+        if name in known or name in expected(history, orders):
+            continue
+        error = f"{variable} sets limits for it, and PM2 has no service of that name"
+        yield _finding(name, error, f"Correct the name in {variable}, or take it out there{_nearest(name, known)}.")
+    for name in told_by_nobody(history, orders):
+        error = "MONITORD_PM2__LIMITS limits this number of every service, and none tells it"
+        yield _finding(name, error, "Correct the name in MONITORD_PM2__LIMITS: `monitord check` lists what apps tell.")
+
+
+def _finding(subject: str, error: str, recommendation: str) -> Finding:
+    return Finding(
+        UNMEASURED_RULE,
+        subject,
+        "warning",
+        "missing",
+        None,
+        "",
+        f"{subject} cannot be measured: {error}.",
+        {"probe": "pm2", "kind": "missing", "error": error},
+        recommendation,
+    )
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f"; the nearest is {near[0]}" if near else ""
+
+
+def _judged_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"No limit is set for {alert.subject} that judges nothing."
+
+
+LIMITS_OF_NOTHING = Rule(
+    UNMEASURED_RULE,
+    "pm2",
+    ("warning",),
+    limits_of_nothing,
+    absent="clear",
+    roles=frozenset({"unmeasured"}),
+    recovered=_judged_now,
+)
