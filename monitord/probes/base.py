@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, runtime_checkable
@@ -137,7 +138,7 @@ async def take(probe: Probe, request: Request) -> Reading:
 
     try:
         async with asyncio.timeout(request.timeout):
-            return reading(await probe.measure(request), None)
+            return reading(_finite(await probe.measure(request), probe.name), None)
     except FailureError as error:
         return reading(None, Failure(error.kind, error.error, error.full))
     except asyncio.CancelledError:
@@ -151,6 +152,22 @@ async def take(probe: Probe, request: Request) -> Reading:
     except BaseException as error:  # noqa: BLE001 - a bug in a probe, or its sys.exit(), must cost that probe, not monitord
         # The type only: the text of an unforeseen error may carry a DSN.
         return reading(None, Failure("internal", f"the {probe.name} probe failed inside: {type(error).__name__}"))
+
+
+def _finite(measured: Measured, probe: str) -> Measured:
+    """The same, without numbers that are none (NaN) or have no end: JSON has neither, and no limit judges them.
+
+    Parsers refuse such a number of their own source; this is for what has no parser of monitord's.
+    """
+    odd = {one for one in measured.samples if type(one.value) is float and not math.isfinite(one.value)}
+    if not odd:
+        return measured
+    gaps = (
+        Unmeasured(next((value for _, value in one.labels), probe), "protocol", f"{one.name} is no number", alone=True)
+        for one in sorted(odd, key=lambda one: (one.name, one.labels))
+    )
+    samples = tuple(replace(one, value=None) if one in odd else one for one in measured.samples)
+    return replace(measured, samples=samples, gaps=(*measured.gaps, *gaps))
 
 
 async def take_all(probes: Iterable[Probe], requests: Mapping[str, Request]) -> dict[str, Reading]:

@@ -102,8 +102,12 @@ def table(
     *,
     right: frozenset[int] = frozenset(),
     flexible: Sequence[int] = (1,),
+    whole: bool = False,
 ) -> list[str]:
-    """Columns that fit the screen: `flexible` ones give way, `right` ones hold numbers. A style is the first cell's."""
+    """Columns that fit the screen: `flexible` ones give way, `right` ones hold numbers. A style is the first cell's.
+
+    `whole`: what is cut off in a row that is not well stands in full below it.
+    """
     cleaned = [[clip(cell, 4 * screen.width) for cell in row] for _, row in rows]
     widths = [max(cells(row[i]) for row in [list(header), *cleaned]) for i in range(len(header))]
     widths[0] = max(_MARK_WIDTH, widths[0])
@@ -117,6 +121,10 @@ def table(
         mark = _padded(row[0], widths[0], right=False)
         rest = _line(row[1:], widths[1:], frozenset(i - 1 for i in right), indent="")
         lines.append("  " + screen.paint(mark, style) + _GAP + rest)
+        if whole and style not in (None, "ok"):
+            cut = (cell for cell, width in zip(row, widths, strict=True) if cells(cell) > width)
+            for cell in cut:
+                lines += screen.wrapped(cell, " " * (_MARK_WIDTH + 4), " " * (_MARK_WIDTH + 4))
     return lines
 
 
@@ -181,7 +189,7 @@ def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
             titles = ("", *(name.upper() for name in grid.header))
             rows = [(style, [MARKS[style], *row]) for style, row in grid.in_words()]
             numbers, flexible = frozenset(n + 1 for n in grid.right), [n + 1 for n in grid.flexible]
-            for line in table(inner, titles, rows, right=numbers, flexible=flexible):
+            for line in table(inner, titles, rows, right=numbers, flexible=flexible, whole=True):
                 yield indent[2:] + line
         case Verbatim(title, text):
             yield from screen.wrapped(f"{title}:", indent)

@@ -76,6 +76,15 @@ def broken() -> Night:
     return found
 
 
+def test_in_few_columns_all_is_shown_of_a_check_that_is_not_well(broken: Night) -> None:
+    shown = text(view(broken), "monitord check", Terminal(72))
+    lines = shown.partition("\nChecks\n")[2].partition("\n\n")[0].splitlines()
+    section = " ".join(" ".join(lines).split())
+    assert "shop:443 answers 500, not 2xx" in section
+    assert "warning > 500 ms, critical > 2 s" in section
+    assert max(map(len, lines)) <= 72
+
+
 def fields(found: Night) -> dict[str, Any]:
     return {
         "trigger": "cli",

@@ -67,6 +67,17 @@ async def test_a_reading_carries_samples_gaps_and_how_long_it_took() -> None:
     assert reading.duration_ms >= 0.0
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+async def test_what_is_no_number_is_refused_and_said_so(value: float) -> None:
+    samples = (sample("lag", value, "seconds", queue="emails"), sample("keys", 125), sample("load", value))
+    reading = await take(Answers("redis", Measured(samples)), request())
+    assert [one.value for one in reading.samples] == [None, 125, None]
+    assert reading.gaps == (
+        Unmeasured("emails", "protocol", "lag is no number", alone=True),
+        Unmeasured("redis", "protocol", "load is no number", alone=True),
+    )
+
+
 async def test_a_probe_is_handed_the_request_as_it_is() -> None:
     probe = Answers("postgres", Measured(()))
     asked = request(3.0, frozenset({"user_signals"}))

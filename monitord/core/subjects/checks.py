@@ -165,7 +165,7 @@ def _section(context: base.SectionContext) -> Iterator[Block]:
     rows = tuple(_row(name, check, context.severity(name) or "ok") for name, check in checks.items())
     if rows:
         header = ("Check", "Type", "Value", "Of late", "Limits", "Taken")
-        yield Grid("Each check as it was last taken", header, rows, flexible=(0, 2), brief=(2,))
+        yield Grid("Each check as it was last taken", header, rows, flexible=(4, 0, 2), brief=(2,))
 
 
 def _row(name: str, check: check_rules.CheckStatus | None, confirmed: Style) -> tuple[Style, tuple[Cell, ...]]:
