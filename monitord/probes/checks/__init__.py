@@ -94,6 +94,7 @@ class ChecksProbe:
         self._processes = asyncio.Semaphore(processes_at_once())
         self._running: dict[str, asyncio.Task[CheckResult | Failure]] = {}
         self._began: dict[str, float] = {}
+        self._took: dict[str, float] = {}  # seconds
         self._last: dict[str, _Last] = {}
 
     @property
@@ -101,15 +102,20 @@ class ChecksProbe:
         return max((check.timeout for check in self._checks.values()), default=0.0) * _BACKSTOP / _SHARE
 
     async def measure(self, request: Request) -> Measured:
-        """Begin what is due, and wait for it as long as this reading may take. What runs on is in a later one."""
+        """Begin what is due, and wait for it as long as this reading may take. What runs on is in a later one.
+
+        Nor is what took longer than that the last time waited for: it would not be done, and only hold the cycle.
+        """
         loop = asyncio.get_running_loop()
-        deadline, now = loop.time() + request.timeout * _SHARE, loop.time()
+        now, share = loop.time(), request.timeout * _SHARE
+        deadline = now + share
         begun = []
         for name, check in self._checks.items():
             if name not in self._running and self._is_due(check, request, now):
                 self._began[name] = now
                 self._running[name] = loop.create_task(self._run(check), name=f"check {name}")
-                begun.append(self._running[name])
+                if name in request.awaited or self._took.get(name, 0.0) <= share:
+                    begun.append(self._running[name])
         if begun:  # what runs since an earlier reading may end in this one, and is not waited for again
             await asyncio.wait(begun, timeout=max(0.0, deadline - loop.time()))
         fresh = [name for name, task in self._running.items() if task.done()]
@@ -135,6 +141,14 @@ class ChecksProbe:
         return now - self._began[name] >= every - min(_EARLY_SECONDS, every * _EARLY_SHARE)
 
     async def _run(self, check: ScheduledCheck) -> CheckResult | Failure:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            return await self._result(check)
+        finally:
+            self._took[check.client.name] = loop.time() - began
+
+    async def _result(self, check: ScheduledCheck) -> CheckResult | Failure:
         async with self._processes if check.is_process else nullcontext(), self._slots:
             try:
                 async with asyncio.timeout(check.timeout * _BACKSTOP):

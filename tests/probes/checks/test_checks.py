@@ -88,6 +88,26 @@ async def test_where_no_other_reading_follows_a_check_has_the_time_that_it_says(
     await probe.close()
 
 
+async def test_one_that_took_longer_than_a_reading_holds_none_again_until_it_is_quick() -> None:
+    gate = asyncio.Event()
+    slow = Counting("slow", gate.wait)
+    probe = ChecksProbe([scheduled(slow), scheduled(Counting("quick"))])
+    reading = await look(probe, within=1.0)  # waited for, in vain
+    assert [gap.error for gap in reading.gaps] == ["slow has not answered yet"]
+    gate.set()
+    await asyncio.wait(probe._running.values(), timeout=PATIENCE)
+    reading = await look(probe, NOW + 30, within=0.5)
+    assert (slow.runs, reading.number(VALUE, check="slow"), reading.gaps) == (1, 1.0, ())
+    gate.clear()
+    reading = await look(probe, NOW + 60, within=0.5)  # begun again, and not waited for
+    assert (slow.runs, reading.number(VALUE, check="slow"), reading.number(KEPT, check="slow")) == (2, 1.0, NOW + 30)
+    gate.set()
+    await asyncio.wait(probe._running.values(), timeout=PATIENCE)
+    assert (await look(probe, NOW + 90)).number(VALUE, check="slow") == 2.0
+    assert (await look(probe, NOW + 120)).number(KEPT, check="slow") is None  # waited for again
+    await probe.close()
+
+
 async def test_what_is_kept_says_since_when_and_what_is_fresh_does_not() -> None:
     probe = ChecksProbe([scheduled(Counting("each")), scheduled(Counting("hourly"), 3600)])
     first = await look(probe)
