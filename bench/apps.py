@@ -209,7 +209,8 @@ def _listed(app: int, number: int, *, tells: bool) -> dict[str, object]:
 
 
 def _numbers(moved: int) -> dict[str, object]:
-    """As @pm2/io has them of an app that answers HTTP."""
+    """As @pm2/io has them of an app that answers HTTP: half of them as texts, half as numbers."""
+    whole, decimal = ("Active handles", "Active requests", "HTTP P95 Latency"), ("Heap Usage", "HTTP")
     units = {
         "Used Heap Size": "MiB",
         "Heap Size": "MiB",
@@ -222,10 +223,16 @@ def _numbers(moved: int) -> dict[str, object]:
         "HTTP Mean Latency": "ms",
         "HTTP P95 Latency": "ms",
     }
-    return {
-        name: {"historic": True, "unit": unit, "type": f"internal/{name}", "value": f"{place + moved % 97 / 10:.2f}"}
-        for place, (name, unit) in enumerate(units.items(), 1)
-    }
+    found: dict[str, object] = {}
+    for place, (name, unit) in enumerate(units.items(), 1):
+        number = place + moved % 97 / 10
+        value: object = f"{number:.2f}"
+        if name in whole or (name in decimal and round(number, 2).is_integer()):  # as JavaScript has them: 8, not 8.0
+            value = round(number * 10) if name in whole else round(number)
+        elif name in decimal:
+            value = round(number, 2)
+        found[name] = {"historic": True, "unit": unit, "type": f"internal/{name}", "value": value}
+    return found
 
 
 def error_frame(number: int) -> bytes:

@@ -44,6 +44,11 @@ _LONGEST_LAYOUT: Final = 4096  # of PM2's JSON of an app, in bytes
 _MOST_LAYOUTS: Final = 64  # a millisecond and 10 kB each
 # A number as nearly each of ten thousand is written that are read in a cycle.
 _NUMBER: Final = rb"-?+[0-9]{1,15}+(?:\.[0-9]{1,30}+)?+"
+# One without quotes that is written as Python writes it once it has been decoded: no zeros at the end, at most 15
+# digits where it has a point, none so small that it has an exponent.
+_AS_DECODED: Final = (
+    rb"(?:-?+[1-9][0-9]{0,14}+(?:(?<![0-9]{9})\.[0-9]{0,6}[1-9])?+|-?+0\.(?!0000)[0-9]{0,6}[1-9]|0)(?![0-9.])"
+)
 _START: Final = re.compile(rb'("?)' + _NUMBER)
 _HEAP_OPTION: Final = re.compile(r"--max[-_]old[-_]space[-_]size(?:=|\s+)(\d{1,9})(?!\S)")
 _HEAP_WORD: Final = b"space"
@@ -54,16 +59,23 @@ _NUMERIC: Final = frozenset({int, float})  # a bool is none
 class Layout:
     """How PM2 writes an app whose numbers alone change: `match` finds all else as it is, with a group for each number.
 
-    `bare` are the groups of those that PM2 writes without quotes.
+    `bare` are the groups of those that PM2 writes without quotes. `plain` is the same where each of them is written as
+    it is once it has been decoded, which most are.
     """
 
-    __slots__ = ("__weakref__", "bare", "match")
+    __slots__ = ("__weakref__", "bare", "match", "plain")
 
     def __init__(self, between: Sequence[bytes]) -> None:
         """A layout with a number between each two of these."""
-        pattern = re.compile((b"(" + _NUMBER + b")").join(map(re.escape, between)))
-        self.match = cast("Callable[[Raw], re.Match[bytes] | None]", pattern.fullmatch)  # it takes any buffer
         self.bare = frozenset(place for place, one in enumerate(between[:-1]) if not one.endswith(b'"'))
+        self.plain = _found_by(between, dict.fromkeys(self.bare, _AS_DECODED))
+        self.match = _found_by(between, {}) if self.bare else self.plain
+
+
+def _found_by(between: Sequence[bytes], of_place: Mapping[int, bytes]) -> Callable[[Raw], re.Match[bytes] | None]:
+    parts = [re.escape(one) + b"(" + of_place.get(place, _NUMBER) + b")" for place, one in enumerate(between[:-1])]
+    pattern = re.compile(b"".join(parts) + re.escape(between[-1]))
+    return cast("Callable[[Raw], re.Match[bytes] | None]", pattern.fullmatch)  # it takes any buffer
 
 
 class KnownNumbers(NamedTuple):
@@ -91,8 +103,11 @@ def read(raw: Raw | None, known: KnownNumbers | None = None) -> tuple[KnownNumbe
     """
     if raw is None:
         return _NONE
-    if known is not None and (layout := known.layout) is not None and (found := layout.match(raw)) is not None:
-        return known, _as_decoded(found.groups(), layout.bare) if layout.bare else found.groups()
+    if known is not None and (layout := known.layout) is not None:
+        if (found := layout.plain(raw)) is not None:
+            return known, found.groups()
+        if layout.bare and (found := layout.match(raw)) is not None:
+            return known, _as_decoded(found.groups(), layout.bare)
     entries = monitor_data.numbers(raw)
     numbers = _read(entries) if entries else None
     if numbers is None or entries is None:

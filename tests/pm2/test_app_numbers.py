@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
+from msgspec.json import decode as decode_json
 
 from bench.apps import reply
 from monitord.core import app_numbers as core
@@ -152,6 +153,7 @@ def test_a_number_with_limits_is_kept_before_others_however_many_there_are() -> 
 
 VALUES: tuple[object, ...] = (
     *("3.65", "-0.39", "12", "7", " 7", "1.25ms", "9" * 20, "1e3", "", "NaN", "٣", "1\n2", "\ud800"),
+    *(0.5, -0.25, 100, 100.5, 0.0001, 0.00012, 12345678.1234567, 123456789.5, 0.1 + 0.2, 1762300000000, 10.0),
     *(3, 0, -0.0, 60.04, 60.1, 1e-07, 0.00005, 1e22, 12345678901234567890, True, None, [1], {"value": 2}),
 )
 NAMES = ("heap", "HTTP % | a", 'it"s', 'x"value', "value", "Event Loop Latency p95")
@@ -193,6 +195,29 @@ def test_of_an_app_that_reports_other_numbers_only_nothing_is_decoded(monkeypatc
         before.append(len(decoded))
     # At first; then once it is known how PM2 writes them, which is one layout for all, and read back once.
     assert before == [50, 51, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_number_without_quotes_is_decoded_only_where_it_would_be_written_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded: list[bytes] = []
+
+    class Counted:
+        @staticmethod
+        def decode(value: bytes) -> object:
+            decoded.append(value)
+            return decode_json(value)
+
+    monkeypatch.setattr(app_numbers, "json", Counted)
+    known = None
+    for plain in ("1.5", "2.5", "3", "60.04", "0", "-0.5", "1762300000000", "0.0001", "12345678.1234567"):
+        known, values = app_numbers.read(Raw(f'{{"a":{{"value":"7"}},"b":{{"value":{plain}}}}}'.encode()), known)
+        assert values == (b"7", plain.encode())
+    assert decoded == []
+    for other, written_as in (("0.50", b"0.5"), ("0.00001", b"1e-05"), ("-0", b"0"), ("1.0", b"1.0")):
+        _, values = app_numbers.read(Raw(f'{{"a":{{"value":"7"}},"b":{{"value":{other}}}}}'.encode()), known)
+        assert values == (b"7", written_as)
+    assert decoded == [b"0.50", b"0.00001", b"-0", b"1.0"]
 
 
 def test_no_more_than_so_many_layouts_are_known_at_once() -> None:
