@@ -56,7 +56,7 @@ def test_two_times_an_hour_are_two_incidents() -> None:
 
 
 def test_a_slower_rhythm_needs_a_longer_calm_and_never_more_than_the_window() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=1)
     flaps(night, 3, down=120, up=20 * 60)
     alert = night.state.alerts["service_down/gateway"]
@@ -145,7 +145,7 @@ def test_what_grows_worse_again_and_again_is_one_flapping_alert() -> None:
 
 
 def test_once_it_has_been_better_for_a_while_growing_worse_is_said_again() -> None:
-    night = Night()
+    night = Night(every=60)
     night.host.disk_used = 79.5
     night.passes(minutes=2)
     swings(night, 6)

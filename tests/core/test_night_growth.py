@@ -420,7 +420,7 @@ def test_the_time_a_table_could_not_be_read_counts_towards_no_stall() -> None:
 
 
 def test_rows_that_no_counter_sees_are_known_as_soon_as_two_counts_can_be_compared() -> None:
-    night = Night()
+    night = Night(every=60)
     night.table.seen = False
     night.look()
     assert growth(night)["rows_per_hour"] is None
@@ -463,8 +463,8 @@ def test_half_of_the_rows_seen_is_not_half_of_the_growth() -> None:
 
 def test_counters_that_tell_late_are_not_counted_twice() -> None:
     night = Night(every=60)
-    night.passes(hours=3)
-    for _ in range(20):
+    night.passes(hours=1)
+    for _ in range(12):
         night.table.seen = False
         night.passes(seconds=330)
         night.table.seen = True
@@ -484,7 +484,7 @@ def test_rows_that_are_deleted_as_they_come_are_not_rolled_back() -> None:
 
 
 def test_a_table_that_nothing_counts_is_unknown_and_never_still() -> None:
-    night = Night()
+    night = Night(every=60)
     night.table.countable, night.table.counting = False, False
     night.passes(hours=3)
     assert (growth(night)["rows_per_hour"], growth(night)["window_rows"]) == (None, None)
@@ -505,7 +505,7 @@ def test_a_table_that_grows_on_disk_while_no_counter_moves_is_unknown_and_never_
 
 
 def test_a_blind_table_makes_the_mornings_growth_unknown() -> None:
-    night = Night()
+    night = Night(every=60)
     night.table.countable, night.table.counting = False, False
     night.passes(hours=2)
     assert all(not table.known for table in night.state.history.tables.values())

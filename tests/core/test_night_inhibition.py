@@ -334,14 +334,14 @@ def test_the_queue_of_the_orders_has_its_worker_unless_another_is_declared() -> 
 
 def test_a_declared_name_that_a_service_bears_is_no_pattern() -> None:
     bears_it = replace(ORDERS, services={}, fed_by={"user_signals": ("feed[1]",)})
-    night = Night(bears_it, services=("feed[1]", "feed1"))
+    night = Night(bears_it, services=("feed[1]", "feed1"), every=60)
     night.passes(minutes=5)
     night["feed1"].stops()  # the neighbour that the pattern would mean
     night.table.per_second = 0.0
     night.passes(minutes=20)
     night.fired_once("table_flow_stalled", "user_signals", alone=False)
 
-    explained = Night(bears_it, services=("feed[1]", "feed1"))
+    explained = Night(bears_it, services=("feed[1]", "feed1"), every=60)
     explained.passes(minutes=5)
     explained["feed[1]"].stops()
     explained.table.per_second = 0.0
@@ -401,7 +401,7 @@ def test_an_instance_of_a_queues_worker_explains_no_backlog_and_all_of_them_do(h
 
 def test_of_several_instances_one_that_keeps_dying_explains_nothing_while_the_others_live() -> None:
     for dying, told in ((1, "firing"), (2, "suppressed")):
-        night = Night()
+        night = Night(every=60)
         night.appears("cls-worker")
         night.passes(minutes=30)
         for instance in [s for s in night.services if s.name == "cls-worker"][:dying]:

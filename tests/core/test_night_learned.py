@@ -118,6 +118,7 @@ def test_a_group_that_seals_nothing_is_slow_then_late_then_stuck_and_one_at_a_ti
 @pytest.mark.parametrize("name", ["MILO", "CLS"])
 def test_one_group_that_stops_is_one_incident_from_out_of_step_to_stuck(name: str) -> None:
     night = experienced()
+    looked_at_again(night, 120, timedelta(minutes=6))
     night.groups[name].sealing = False
     night.passes(hours=5)
     fired = [edge.alert for edge in night.transitions if edge.edge == "firing"]
@@ -128,6 +129,7 @@ def test_one_group_that_stops_is_one_incident_from_out_of_step_to_stuck(name: st
 @pytest.mark.parametrize("minutes", [75, 90, 130])
 def test_what_waited_behind_a_label_that_was_told_as_late_is_no_news_of_its_own(minutes: int) -> None:
     night = experienced()
+    looked_at_again(night, 120, timedelta(minutes=6))
     night.groups["MILO"].sealing = False
     night.passes(minutes=minutes)
     night.groups["MILO"].sealing = True

@@ -115,7 +115,7 @@ def test_across_a_restart_a_count_towards_resolved_goes_on() -> None:
 
 
 def test_a_state_survives_its_text_exactly_in_the_middle_of_a_bad_night() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=10)
     night["gateway"].stops()
     night.table.rolls_back(2_000_000)

@@ -151,7 +151,7 @@ def test_a_service_that_pm2_gives_up_on_is_down_and_its_last_attempts_count() ->
 
 
 def test_a_loop_that_ends_in_giving_up_is_one_incident_with_one_recommendation() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=1)
     night["cls-worker"].crashes(8)
     night.passes(minutes=5)

@@ -48,7 +48,7 @@ def test_postgres_down_all_night_is_one_alert() -> None:
 
 
 def test_pm2_down_is_one_alert_and_not_one_per_service() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=10)
     night.pm2.fails("missing", "no socket")
     night.passes(hours=1)
