@@ -294,10 +294,12 @@ class MetricFamily(Generic[T]):
     line: MetricLine | None = None
 
 
-def metrics_of(kind: type[T], *declared: tuple[str, str, str] | MetricFamily[T]) -> tuple[MetricFamily[T], ...]:
-    """Metrics of a status's fields, each as (name, help, field); those of another value are families as they are.
+# A metric of a status's field: its name, its help, the field, and what brings the value to its base unit.
+MetricRow = tuple[str, str, str] | tuple[str, str, str, Callable[[float | None], float | None]]
 
-    Of a field in milliseconds (`_ms`) or percent (`_percent`) the value is in the base unit of metrics.
+
+def metrics_of(kind: type[T], *declared: MetricRow | MetricFamily[T]) -> tuple[MetricFamily[T], ...]:
+    """Metrics of a status's fields, a row each; those of another value are families as they are.
 
     Raises:
         TypeError: there is no such field.
@@ -305,15 +307,13 @@ def metrics_of(kind: type[T], *declared: tuple[str, str, str] | MetricFamily[T])
     return tuple(one if isinstance(one, MetricFamily) else _of_field(kind, *one) for one in declared)
 
 
-def _of_field(kind: type[T], name: str, about: str, field_name: str) -> MetricFamily[T]:
+def _of_field(
+    kind: type[T], name: str, about: str, field_name: str, to_base: Callable[[float | None], float | None] | None = None
+) -> MetricFamily[T]:
     if field_name not in kind.__annotations__:
         raise TypeError(f"{kind.__name__} has no field {field_name}")
     value = attrgetter(field_name)
-    if field_name.endswith("_ms"):
-        return MetricFamily(name, about, lambda thing: seconds(value(thing)))
-    if field_name.endswith("_percent"):
-        return MetricFamily(name, about, lambda thing: ratio(value(thing)))
-    return MetricFamily(name, about, value)
+    return MetricFamily(name, about, value if to_base is None else lambda thing: to_base(value(thing)))
 
 
 @dataclass(frozen=True)  # with slots it could not be made as MetricGroup[Kind](...)
@@ -331,7 +331,7 @@ class MetricGroup(Generic[T]):
 def metric_group(
     kind: type[T],
     find: Callable[[FleetStatus], Mapping[str, T]],
-    *declared: tuple[str, str, str] | MetricFamily[T],
+    *declared: MetricRow | MetricFamily[T],
     label: str = "",
 ) -> MetricGroup[T]:
     """Metrics of things of this kind, declared as `metrics_of` has them."""

@@ -132,7 +132,7 @@ METRICS: Final[tuple[base.MetricGroup[Any], ...]] = (
         ChainStatus,
         base.where_watched(STATUS, lambda chain: {"": chain}),
         ("chain_slot", "The slot that the chain has come to.", "slot"),
-        ("chain_latency_seconds", "How long the nodes took to tell their health.", "latency_ms"),
+        ("chain_latency_seconds", "How long the nodes took to tell their health.", "latency_ms", base.seconds),
         base.MetricFamily(
             "chain_program_deployed_slot",
             "The slot of the program's last deployment.",

@@ -75,17 +75,22 @@ METRICS: Final = (
     base.metric_group(
         DiskStatus,
         lambda report: report.of(STATUS).disks,
-        ("disk_used_ratio", "How full a file system is.", "used_percent"),
+        ("disk_used_ratio", "How full a file system is.", "used_percent", base.ratio),
         ("disk_free_bytes", "What is free on a file system.", "free_bytes"),
-        ("disk_inodes_used_ratio", "How many of a file system's inodes are used.", "inodes_used_percent"),
+        ("disk_inodes_used_ratio", "How many of a file system's inodes are used.", "inodes_used_percent", base.ratio),
         label="path",
     ),
     base.metric_group(
         HostStatus,
         lambda report: {"": report.of(STATUS)},
         ("host_memory_available_bytes", "Memory the host has available.", "memory_available_bytes"),
-        ("host_swap_used_ratio", "How much of the swap is in use.", "swap_percent"),
-        ("host_cpu_busy_ratio", "How much of the processors was busy since the check before.", "cpu_percent"),
+        ("host_swap_used_ratio", "How much of the swap is in use.", "swap_percent", base.ratio),
+        (
+            "host_cpu_busy_ratio",
+            "How much of the processors was busy since the check before.",
+            "cpu_percent",
+            base.ratio,
+        ),
         ("host_cores", "Processors of the host.", "cores"),
         base.MetricFamily(
             "host_load",

@@ -228,6 +228,7 @@ METRICS: Final[tuple[base.MetricGroup[Any], ...]] = (
             "pipeline_trees_ratio",
             "The share of the seals of the newest label that is due that have a tree.",
             "trees_percent",
+            base.ratio,
         ),
         base.MetricFamily(
             "pipeline_wrong_seals",

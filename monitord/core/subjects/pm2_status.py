@@ -141,7 +141,7 @@ METRICS: Final = (
         ),
         ("service_as_ordered", "Whether a service is as the standing orders want it.", "ok"),
         ("service_memory_bytes", "Memory of a service's biggest instance.", "memory_bytes"),
-        ("service_cpu_ratio", "CPU of all instances of a service; 1 is one core.", "cpu_percent"),
+        ("service_cpu_ratio", "CPU of all instances of a service; 1 is one core.", "cpu_percent", base.ratio),
         ("service_uptime_seconds", "How long a service's youngest instance has been online.", "uptime_seconds"),
         ("service_restarts_recent", "Automatic restarts within RESTARTS_WINDOW.", "restarts_recent"),
         label="service",

@@ -202,7 +202,7 @@ METRICS: Final = (
         lambda report: {"": report.of(DATABASE)},
         ("database_size_bytes", "Size of the whole database.", "bytes"),
         ("database_connections", "Connections to the database.", "connections"),
-        ("database_response_seconds", "How long Postgres took to answer.", "response_ms"),
+        ("database_response_seconds", "How long Postgres took to answer.", "response_ms", base.seconds),
     ),
     base.metric_group(
         SessionsStatus,
@@ -218,7 +218,12 @@ METRICS: Final = (
         ("database_lock_waits", "Locks that are waited for.", "lock_waits"),
         ("database_lock_wait_seconds", "For how long a lock has been waited for.", "lock_wait_seconds"),
         ("database_standby_lag_seconds", "By how much the slowest standby is behind.", "standby_lag_seconds"),
-        ("database_xid_used_ratio", "How many of the transaction ids are used before wraparound.", "xid_used_percent"),
+        (
+            "database_xid_used_ratio",
+            "How many of the transaction ids are used before wraparound.",
+            "xid_used_percent",
+            base.ratio,
+        ),
     ),
 )
 

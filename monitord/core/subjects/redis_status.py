@@ -93,7 +93,7 @@ METRICS: Final = (
         RedisStatus,
         lambda report: {"": report.of(STATUS)},
         ("redis_keys", "Keys in Redis.", "keys"),
-        ("redis_latency_seconds", "How long Redis took to answer.", "latency_ms"),
+        ("redis_latency_seconds", "How long Redis took to answer.", "latency_ms", base.seconds),
         ("redis_memory_bytes", "Memory that Redis uses.", "memory_bytes"),
         (
             "redis_memory_limit_bytes",
