@@ -11,12 +11,11 @@ from monitord.core.anomalies.forecasts import disk_terms
 from monitord.core.backtest import backtest, warm_up
 from monitord.core.codec import decode, encode
 from monitord.core.history.model import History, TableHistory
-from monitord.core.orders import DiskOrders, NumberOrders, QueueOrders, ServiceOrders, StandingOrders, TableOrders
+from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, StandingOrders, TableOrders
 from monitord.core.subjects import database
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.core.subjects.registry import registered
 from monitord.core.subjects.tables import wants_exact
-from monitord.core.thresholds import threshold
 
 from .nights import ORDERS, Night
 from .test_report import criterion, morning
@@ -173,11 +172,3 @@ def test_a_service_that_is_missed_is_one_finding_though_it_has_limits_of_its_own
     night.vanishes("tree-builder")
     night.passes(minutes=5)
     assert night.firing() == {("service_missing", "tree-builder")}
-
-
-def test_a_number_that_is_limited_of_every_service_and_told_by_none_is_a_finding() -> None:
-    every = {"HTTP p95": NumberOrders(threshold("> 9000")), "errrors/s": NumberOrders(threshold("> 5"))}
-    night = Night(replace(ORDERS, number_limits={"*": every}))
-    night["gateway"].loop_ms = 2.5
-    night.passes(minutes=20)
-    assert night.firing() == {("subject_unmeasured", "errrors/s")}

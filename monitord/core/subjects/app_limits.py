@@ -13,7 +13,6 @@ from monitord.core.history.model import History, Measure
 from monitord.core.history.process_model import Process
 from monitord.core.latest import latest, latest_by
 from monitord.core.model import RANK, Alert, Finding, Judgement, Observation, Severity, Unknown
-from monitord.core.names import EVERYTHING
 from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS
 from monitord.core.subjects.base import Impact, MetricFamily, RecoveryContext, Rule
@@ -201,18 +200,6 @@ def untold_numbers(history: History, orders: StandingOrders) -> tuple[str, ...]:
         for service in orders.number_limits
         if any(one.reason == _UNTOLD for one in found.get(service, {}).values())
     )
-
-
-def told_by_nobody(history: History, orders: StandingOrders) -> tuple[str, ...]:
-    """The numbers that are limited of every service, and that none tells though each has run for long enough to."""
-    every = [name for name, limits in orders.number_limits.get(EVERYTHING, {}).items() if limits != NumberOrders()]
-    if not every:
-        return ()
-    processes = [one.lives for one in history.services.values() if one.lives]
-    if not processes or any(_why_untold(lives, history.at or 0.0) == _YOUNG for lives in processes):
-        return ()
-    told = {key.removeprefix(_TOLD).partition("/")[2] for key in history.measures if key.startswith(_TOLD)}
-    return tuple(name for name in every if name not in told and not any(_numbers(name, lives) for lives in processes))
 
 
 def app_number(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:

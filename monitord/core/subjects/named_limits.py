@@ -1,4 +1,4 @@
-"""Judgement of limits that are set by a name which nothing has: a service that PM2 has not, a number that no app tells.
+"""Judgement of limits that are set for a service that PM2 has not.
 
 What is named in the settings is asked for; where nothing is judged by it, that is a finding, and not fine.
 """
@@ -13,7 +13,6 @@ from monitord.core.history.periodic import expected
 from monitord.core.model import Alert, Finding, Judgement, Observation
 from monitord.core.names import EVERYTHING
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.app_limits import told_by_nobody
 from monitord.core.subjects.base import RecoveryContext, Rule
 from monitord.core.subjects.servers import UNMEASURED_RULE
 
@@ -43,9 +42,6 @@ def limits_of_nothing(observation: Observation, history: History, orders: Standi
             continue
         error = f"{variable} sets limits for it, and PM2 has no service of that name"
         yield _finding(name, error, f"Correct the name in {variable}, or take it out there{_nearest(name, known)}.")
-    for name in told_by_nobody(history, orders):
-        error = "MONITORD_PM2__LIMITS limits this number of every service, and none tells it"
-        yield _finding(name, error, "Correct the name in MONITORD_PM2__LIMITS: `monitord check` lists what apps tell.")
 
 
 def _finding(subject: str, error: str, recommendation: str) -> Finding:
