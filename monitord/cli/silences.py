@@ -114,10 +114,7 @@ def _listed_json(held: HeldState, now: datetime) -> str:
         {
             "silences": [
                 silence_fields(one, now)
-                | {
-                    "heard": one.id in held.state.silences,
-                    "covers": [alert.id for alert in covered_by(one, alerts)],
-                }
+                | {"heard": one.id in held.state.silences, "covers": [alert.id for alert in covered_by(one, alerts)]}
                 for one in held.silences.values()
             ]
         }

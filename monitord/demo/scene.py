@@ -68,10 +68,7 @@ def status_line(scene: Scene) -> str:
     if report is None:
         return f"{scene.stage}; monitord has not reported yet"
     services = report["services"].values()
-    parts = [
-        scene.status.upper(),
-        f"{sum(1 for service in services if service['ok'])}/{len(services)} services",
-    ]
+    parts = [scene.status.upper(), f"{sum(1 for service in services if service['ok'])}/{len(services)} services"]
     for name, table in report["growth"].items():
         gained = "unknown" if table["window_rows"] is None else f"+{humanize.count(table['window_rows'])}"
         parts.append(f"{name} {gained} in {scene.growth_window}")

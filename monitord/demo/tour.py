@@ -233,10 +233,7 @@ async def demonstrate(plan: Plan) -> int:
     shown = view(sys.stdout, os.environ, interruption.ask)
     stack = Stack(fleet=plan.fleet, page_port=plan.port, progress=shown.progress)
     tour = Tour(stack, plan, shown)
-    shown.say(
-        f"monitord demo: {plan.fleet.title}.",
-        "Times are UTC; Ctrl-C ends it and leaves nothing behind.",
-    )
+    shown.say(f"monitord demo: {plan.fleet.title}.", "Times are UTC; Ctrl-C ends it and leaves nothing behind.")
     work = asyncio.create_task(tour.run())
     interruption.ends(work)
     with interruption.by_signals():
@@ -250,8 +247,7 @@ async def demonstrate(plan: Plan) -> int:
         shown.say(*wrapped(shown.screen, [f"{closing}; {left}."]))
     if code == 0:
         shown.say(
-            "",
-            *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init scans it.']),
+            "", *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init scans it.'])
         )
     return INTERRUPTED if interruption.asked else code
 

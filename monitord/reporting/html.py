@@ -12,19 +12,7 @@ from typing import ClassVar
 from jinja2 import Environment
 from markupsafe import Markup
 
-from monitord.core.blocks import (
-    Block,
-    Cell,
-    FoldedGrid,
-    Grid,
-    Member,
-    Meter,
-    Plot,
-    Plots,
-    Section,
-    Style,
-    in_words,
-)
+from monitord.core.blocks import Block, Cell, FoldedGrid, Grid, Member, Meter, Plot, Plots, Section, Style, in_words
 from monitord.core.humanize import NOTHING
 from monitord.core.report.model import Report
 from monitord.core.report.wording import blindness, dated, length, sentence, style_of

@@ -64,11 +64,7 @@ def in_force_line(silences: Iterable[Silence], now: datetime) -> str:
 
 
 def silences_text(
-    silences: Sequence[Silence],
-    waiting: frozenset[str],
-    alerts: Mapping[str, Alert],
-    now: datetime,
-    screen: Terminal,
+    silences: Sequence[Silence], waiting: frozenset[str], alerts: Mapping[str, Alert], now: datetime, screen: Terminal
 ) -> str:
     """`waiting` are the ids of those that the daemon has not applied yet."""
     if not silences:

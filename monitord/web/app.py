@@ -97,12 +97,7 @@ class Page:
         api = Api(records, self._permit, self._answering)
         reports = pings.Pings(records.source, self._permit_report, self._answering)
         by_link = acks.Acks(records, self._auth, self._drawing)
-        self.routes = [
-            *own,
-            *api.routes(),
-            *reports.routes(),
-            *by_link.routes(),
-        ]
+        self.routes = [*own, *api.routes(), *reports.routes(), *by_link.routes()]
         app = Starlette(
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
         )

@@ -58,12 +58,7 @@ class PublishedCycle:
     @cached_property
     def fields(self) -> Fields:
         """The fields of `check_completed`."""
-        return {
-            "at": self.at,
-            "trigger": self.trigger,
-            "duration_ms": self.duration_ms,
-            **self.report.as_fields(),
-        }
+        return {"at": self.at, "trigger": self.trigger, "duration_ms": self.duration_ms, **self.report.as_fields()}
 
 
 class WebBackend(Protocol):

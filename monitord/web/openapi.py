@@ -116,8 +116,7 @@ def _status() -> Schema:
         probes=_map(_PROBE),
         **{section.name: _of_section(subject, section.shape) for subject in registered() for section in subject.status},
         alerts=_object(
-            firing=_list(_ref("Alert")),
-            suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]}),
+            firing=_list(_ref("Alert")), suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]})
         ),
         age_seconds=_NUMBER,
         pid=_WHOLE,
@@ -155,7 +154,7 @@ _UPTIME: Final = _maybe(
     _object(ratio=_MAYBE_NUMBER, up_seconds=_NUMBER, down_seconds=_NUMBER, blind_seconds=_NUMBER)
 ) | {
     "description": "Of the last 24 h, or of what is kept of them. `ratio` is up of up and down (null: not seen); "
-    "the blind time is neither. Null: nothing is kept of it, or all of them are unknown (`uptime_since` is null).",
+    "the blind time is neither. Null: nothing is kept of it, or all of them are unknown (`uptime_since` is null)."
 }
 _TILE: Final = _object(subject=_TEXT, name=_TEXT, status=_STATUS, words=_list(_TEXT), uptime_24h=_UPTIME)
 _SILENCE: Final = _object(
