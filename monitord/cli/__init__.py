@@ -66,11 +66,10 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class CommandSettings:
-    """The settings of a command, and whose they are.
+    """The settings of a command, and whose they are: `borrowed` ones are the daemon's, the shell having none.
 
-    `environ` and `directory` are where they were read from, `files` which files were. `record` is what the daemon on
-    the state directory has left of its own. `borrowed`: they are the daemon's, as the shell has none of its own.
-    `trouble` says why the daemon's could not be read though they were searched ("": they could, or were not).
+    `environ` and `directory` are where they were read from, `record` is what the daemon on the state directory has left
+    of its own. `trouble` says why the daemon's could not be read though they were searched ("": they could, or were not).
     """
 
     settings: Settings
@@ -132,7 +131,6 @@ def load_settings() -> Settings:
 
 
 def told_settings() -> CommandSettings:
-    """What `find_settings` finds, and on stderr which files were read."""
     found = find_settings()
     if found.word:
         note(found.word)
@@ -206,7 +204,6 @@ def note(text: str) -> None:
 
 
 def refused(mistakes: Iterable[str]) -> int:
-    """Say what is wrong with the settings, a line each on stderr, and return the exit code."""
     from monitord.reporting.terminal import clean
 
     for mistake in mistakes:

@@ -121,7 +121,6 @@ def why_unreadable(error: Exception, directory: Path) -> str:
 
 
 def unreadable(command: str, error: Exception, directory: Path) -> int:
-    """Say on stderr why the state directory could not be read, and return the exit code."""
     note(f"monitord {command}: {clean(why_unreadable(error, directory))}")
     return UNREADABLE
 
@@ -147,10 +146,7 @@ def is_label(epoch: int) -> bool:
 
 
 def postgres_session(settings: Settings) -> Session:
-    """A session with the Postgres of the settings, which the caller closes.
-
-    FailureError where none is configured (`missing`), or its address cannot be read (`internal`).
-    """
+    """The caller closes it. FailureError: none is configured (`missing`), or its address is wrong (`internal`)."""
     from monitord.postgres.dsn import DsnError
     from monitord.postgres.session import Session
 

@@ -197,10 +197,7 @@ async def _holder(worker: WorkerThread, directory: Path) -> int | None:
 
 
 async def _remember(worker: WorkerThread, directory: Path, timeout: float) -> tuple[State, str | None]:
-    """What the daemon last saved, or an empty state, and what kept it from being read.
-
-    A snapshot that cannot be read has a second copy of its state: the roster in it is not forgotten.
-    """
+    """What the daemon last saved, in a second copy too, so that no roster is lost; and what kept it from being read."""
     try:
         snapshot, copy = await worker.run(_kept, directory, timeout=timeout)
     except STATE_ERRORS as error:
@@ -228,10 +225,7 @@ async def _judge(
     *,
     alone: bool,
 ) -> tuple[FleetStatus, StandingOrders]:
-    """The report of this moment, and the orders as far as they apply to what is there.
-
-    `alone`: no daemon runs, so the last one's own state is not the present.
-    """
+    """And the orders as far as they apply to what is there. `alone`: no daemon runs, the last state is not the present."""
     deadline = asyncio.get_running_loop().time() + timeout
     observation = await observe(probes, CycleRequest(trigger="cli", once=True), timeout)
     state, _ = await remembering

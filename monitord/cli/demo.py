@@ -85,7 +85,6 @@ def _with_extra(absent: list[str]) -> int:
 
 
 def _mistake(arguments: argparse.Namespace) -> str:
-    """What keeps the demonstration from being tried at all, in a line."""
     try:
         _duration(arguments)
     except ValueError as error:

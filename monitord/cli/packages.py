@@ -14,7 +14,6 @@ _added: set[EntryPoint] = set()
 
 
 def add(found: Iterable[EntryPoint]) -> None:
-    """Register what these entry points are; what cannot be registered is set aside, and nothing else."""
     for entry in found:
         if entry in _added:
             continue

@@ -123,7 +123,6 @@ async def _prove(arguments: argparse.Namespace, user: str) -> int:
 
 
 async def _proof(session: Session, arguments: argparse.Namespace, user: str, keccak256: Hash) -> Proof:
-    """The proof. Raises FailureError: no such seal or participant (`missing`), or as the session had it."""
     epoch, channel = arguments.epoch, arguments.channel
     try:
         async with session.read_only(_DEADLINE_SECONDS) as connection:

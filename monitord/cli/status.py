@@ -27,10 +27,7 @@ _LOOK_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What was found: the daemon's pid (0: not known, None: none runs), its last report, or why it cannot be read.
-
-    `fields` are the report's, as they were kept. `silences` are those that it holds.
-    """
+    """The daemon's pid (0: not known, None: none runs), its last report and its fields, or why these cannot be read."""
 
     pid: int | None
     fields: Mapping[str, object] | None = None

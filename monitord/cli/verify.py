@@ -219,7 +219,6 @@ def _cells(seal: Seal) -> tuple[str, str, str, str]:
 
 
 def _reasons(rows: list[Verification], screen: Terminal) -> list[str]:
-    """Each reason once, with the seals that it is true of."""
     reasons: dict[str, list[str]] = {}
     for one in rows:
         if one.reason:

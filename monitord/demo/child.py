@@ -52,8 +52,6 @@ class FiredAlert:
 
 
 class Listener(Protocol):
-    """Who is called at once with what monitord logs."""
-
     def fired(self, alert: FiredAlert) -> None: ...
 
     def resolved(self, alert: FiredAlert) -> None: ...
@@ -62,10 +60,7 @@ class Listener(Protocol):
 
 
 class MonitordChild:
-    """One `monitord run` in a sandbox that is open, with these MONITORD_* settings and no others.
-
-    `report` has the fields of its last full or quiet cycle; None before the first.
-    """
+    """`report` has the fields of the last full or quiet cycle; None before the first."""
 
     def __init__(self, sandbox: Sandbox, settings: Mapping[str, str], listener: Listener) -> None:
         self._sandbox = sandbox
@@ -133,10 +128,7 @@ class MonitordChild:
         )
 
     async def until(self, question: Callable[[], bool], seconds: float) -> bool:
-        """Wait until the answer is true, asked again after each of its lines; False when `seconds` have passed.
-
-        ChildError where it ended meanwhile.
-        """
+        """Asked again after each of its lines; False when `seconds` have passed. ChildError where it ended."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 while not question():
@@ -147,7 +139,6 @@ class MonitordChild:
         return question()
 
     async def stop(self) -> None:
-        """Stop it, and kill it when it does not within 8 s. Safe at any time."""
         process, following = self._process, self._following
         if process is None or following is None:
             return

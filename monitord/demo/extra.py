@@ -29,16 +29,14 @@ _LINE: Final = 300
 
 
 class ExtraError(Exception):
-    """What the demo needs could not be installed: a sentence."""
+    """A sentence."""
 
 
 def absent() -> list[str]:
-    """The distributions of the extra that cannot be imported here."""
     return [distribution for module, distribution in PARTS.items() if importlib.util.find_spec(module) is None]
 
 
 def requirements() -> list[str]:
-    """What the extra asks for, as the installed monitord declares it."""
     declared = (line.partition(";") for line in importlib.metadata.requires("monitord") or ())
     return [wanted.strip() for wanted, _, marker in declared if marker.replace("'", '"').strip() == 'extra == "demo"']
 
@@ -51,12 +49,9 @@ def directory() -> Path:
 
 
 def ensure(progress: Callable[[str], None]) -> Path:
-    """Make the environment where there is none yet; its Python, which sees this monitord too.
+    """Its Python, which sees this monitord too. ExtraError where it could not be made, or not in time.
 
     One process at a time makes it; one that is cut short leaves nothing that could be taken for a finished one.
-
-    Raises:
-        ExtraError: it could not be made, or not in time.
     """
     home = directory()
     python = home / "bin" / "python"

@@ -44,7 +44,6 @@ COLUMNS = (
 
 
 def picture(scene: Scene, width: int, height: int) -> Group:
-    """The scene in `height` lines of `width` cells."""
     lines = [_head(scene, width), _cut(Text(clean(scene.stage), "bold"), width)]
     report = scene.report
     if report is not None:

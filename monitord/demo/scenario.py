@@ -47,10 +47,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing to break, and how it is mended. Any alert of `expected` (rule, subject) is its detection.
-
-    From broken to cleared it takes `seconds`, with room to spare: a shorter watch leaves it out.
-    """
+    """Any alert of `expected` (rule, subject) detects it. It takes `seconds` to clear, with room to spare."""
 
     name: str
     broke: str
@@ -66,8 +63,6 @@ class FaultError(ValueError):
 
 
 def service_fault(fault: ServiceFault, subject: str, amount: int = 1) -> tuple[Hand, Hand]:
-    """How a service gets a fault, and loses it."""
-
     async def breaks(stack: Stack) -> None:
         stack.faults.set(fault, subject, amount)
 
@@ -182,10 +177,7 @@ FAULTS = (
 
 
 def chosen(words: Iterable[str], faults: Sequence[Fault] = FAULTS) -> tuple[Fault, ...]:
-    """The faults that are asked for by name, each once, in the order of the tour; all of them when nobody asks.
-
-    A word may be several names, separated by commas. FaultError where there is none of a name.
-    """
+    """In the order of the tour; all of them when nobody asks. A word may be several names, separated by commas."""
     asked = list(words)
     if not asked:
         return tuple(faults)

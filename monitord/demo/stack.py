@@ -61,10 +61,7 @@ class Stack:
         return self.postgres.dsn(self.fleet.database)
 
     async def start(self) -> None:
-        """Start the servers side by side, then the fleet. Whatever fails, nothing stays behind.
-
-        StackError with the kind and the sentence of what failed first.
-        """
+        """Servers side by side, then the fleet. StackError: what failed first; nothing stays behind."""
         self.sandbox.open()
         deadline = asyncio.timeout(START_SECONDS)
         try:
@@ -143,10 +140,7 @@ class Stack:
             await connection.close(timeout=5)
 
     async def start_fleet(self) -> None:
-        """Start the services under PM2 and wait until the one that users face answers.
-
-        StackError where PM2 refused, or it did not answer within 30 s (`timeout`).
-        """
+        """Until the service that users face answers. StackError: PM2 refused, or it took more than 30 s."""
         self.port = self.port or free_port()
         self._spare_port = self._spare_port or free_port()
         self.page_port = self.page_port or free_port()
@@ -170,7 +164,6 @@ class Stack:
             return False
 
     def environment(self) -> dict[str, str]:
-        """What makes `monitord run` watch this fleet."""
         return self.fleet.settings(self._place())
 
     def _place(self) -> Place:
@@ -188,10 +181,7 @@ class Stack:
         )
 
     async def stop(self) -> None:
-        """End every process and remove every file, in whatever state they are. Safe to call twice.
-
-        StackError where something would not go away (`timeout`).
-        """
+        """In whatever state everything is. Safe to call twice. StackError: something would not go away."""
         await self.sandbox.close()
 
     async def __aenter__(self) -> Self:

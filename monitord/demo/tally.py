@@ -11,10 +11,7 @@ from monitord.reporting.terminal import Terminal, cells
 
 @dataclass(frozen=True, slots=True)
 class FaultOutcome:
-    """The outcome of one fault, in seconds from breaking to the alert, and from mending to the end of all such alerts.
-
-    `cleared_after` is None where not all ended; `besides` fired meanwhile and are not what the fault should give.
-    """
+    """Seconds to the alert, and from mending to the end of all such alerts (None: not all ended)."""
 
     fault: Fault
     alert: FiredAlert | None
@@ -29,7 +26,7 @@ class FaultOutcome:
 
 @dataclass(slots=True)
 class TourTally:
-    """The outcome of the whole tour. `verdict` is what `monitord report` makes of it all; "" where nobody asked."""
+    """`verdict` is what `monitord report` makes of it all; "" where nobody asked."""
 
     outcomes: list[FaultOutcome] = field(default_factory=list)
     left_out: list[Fault] = field(default_factory=list)

@@ -41,11 +41,7 @@ FAILED, MISSING, INTERRUPTED = 1, 2, 130
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for.
-
-    `duration` is from the moment the fleet is up (None: as long as the faults take), `port` where monitord's page
-    listens on 127.0.0.1 (None: wherever there is room).
-    """
+    """`duration` is from the moment the fleet is up (None: as long as the faults take), `port` may be None: any."""
 
     fleet: DemoFleet
     faults: tuple[Fault, ...]
@@ -72,13 +68,7 @@ class Tour:
         self.tally = TourTally()
 
     async def run(self) -> None:
-        """Start everything, go through the plan.
-
-        Raises:
-            StackError: The stack could not do what it was asked.
-            ChildError: monitord ended by itself.
-            NotWellError: monitord never reported that all is well.
-        """
+        """StackError: the stack could not. ChildError: monitord ended. NotWellError: it never said that all is well."""
         await self._stack.start()
         if self._plan.duration is not None:
             self._ends = self._now() + self._plan.duration.total_seconds()
@@ -102,7 +92,6 @@ class Tour:
             self.tally.alerts = child.alerts
 
     async def stop(self) -> None:
-        """End monitord, then the fleet, and remove every file. StackError where something would not go away."""
         try:
             if self._child is not None:
                 await self._child.stop()
@@ -224,11 +213,7 @@ class Tour:
 
 
 async def demonstrate(plan: Plan) -> int:
-    """Set up, tour, tally and teardown on stdout; the exit code.
-
-    0 when every fault it injected was detected and cleared, 1 when not or when something failed, 2 when a part of the
-    demonstration is not installed, 130 when it was interrupted.
-    """
+    """0: every fault was detected and cleared, 1: not, or something failed, 2: not installed, 130: interrupted."""
     interruption = _Interruption()
     shown = view(sys.stdout, os.environ, interruption.ask)
     stack = Stack(fleet=plan.fleet, page_port=plan.port, progress=shown.progress)

@@ -62,8 +62,7 @@ class Outlet:
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
 
-    def flush(self) -> None:
-        """Nothing: every write is seen to leave."""
+    def flush(self) -> None: ...
 
 
 class DemoView:
@@ -79,8 +78,7 @@ class DemoView:
     def progress(self, sentence: str) -> None:
         self.say(f"{datetime.now(UTC):%H:%M:%S} · {clean(sentence)}")
 
-    def open(self) -> None:
-        """From now on there are frames."""
+    def open(self) -> None: ...
 
     def tell(self, entry: SceneEntry) -> None:
         self.say(self.screen.paint(clean(str(entry)), STYLES[entry.kind]))

@@ -110,7 +110,6 @@ class JsonLog:
 
     @property
     def trouble(self) -> tuple[WriteTrouble, ...]:
-        """The outputs that fail now, with how much they have lost."""
         found = (writer.trouble for writer in self._writers)
         return tuple(t for t in found if t is not None and not (self._is_orphaned and t.sink == STDOUT))
 
@@ -180,7 +179,6 @@ class JsonLog:
         return {name: in_json(value, self.masked, name) for name, value in plain.items()}
 
     def masked(self, text: str) -> str:
-        """The text as it may be shown, for outputs other than the log."""
         return mask(text if self._secrets is None else self._secrets.sub(MASK, text))
 
 
@@ -196,8 +194,6 @@ class _Sink:
 
 
 class _Handler(logging.Handler):
-    """The libraries' own logging, as lines of the log."""
-
     def __init__(self, log: JsonLog) -> None:
         super().__init__(logging.WARNING)
         self._log = log

@@ -77,10 +77,7 @@ def _by_day(window: KeptWindow) -> Iterator[Block]:
 
 
 def _tables(rows: Iterable[Rollup]) -> Iterator[tuple[str, str, Mapping[str, RollupFamily]]]:
-    """A table for each subject: its title, what its members are called, its families by series.
-
-    The series of the one thing that a subject is itself stand in a table of their own.
-    """
+    """Title, what the members are called, families by series. A subject's own series have a table of their own."""
     rows = tuple(rows)
     single = {row.series for row in rows if not row.member}
     for subject, found in families(rows):

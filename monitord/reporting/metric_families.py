@@ -30,11 +30,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class ChannelFigures:
-    """What one channel has to do. None: not known.
-
-    `waiting` counts messages, `oldest_age_seconds` is how long the oldest of them has waited; `sent` messages and
-    `failed` tries are counted since the start.
-    """
+    """None: not known. `sent` messages and `failed` tries are counted since the start."""
 
     waiting: int | None = None
     oldest_age_seconds: float | None = None

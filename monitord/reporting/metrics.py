@@ -67,10 +67,7 @@ class _Collector:
             self._samples[name][labels] = float(value)
 
     def _shown(self, family: str, found: Mapping[str, T]) -> Iterator[tuple[str, T]]:
-        """What there is room for, by its label: what alerts fire for, then what is not as expected, then by name.
-
-        Names that are the same once cleaned are one, and only the first of them is shown.
-        """
+        """What alerts fire for, then what is not as expected, then by name; of one label the first."""
         ordered = sorted(found, key=lambda name: (label(name) not in self._wanted, _order(found[name]), name))
         shown: dict[str, T] = {}
         for name in ordered:

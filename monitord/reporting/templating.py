@@ -39,10 +39,7 @@ def environment(*packages: str) -> Environment:
 
 
 def _plain(value: object) -> object:
-    """On one line and without controls; autoescape then makes it text. Markup is left as it is.
-
-    ValueError where there is no value: a template asks for that before it shows one.
-    """
+    """On one line and without controls; Markup is left as it is. ValueError: a template asks before it shows None."""
     if value is None:
         raise ValueError("a template shows None")
     return value if hasattr(value, "__html__") else clean(str(value))

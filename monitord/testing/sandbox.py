@@ -81,11 +81,7 @@ class Sandbox:
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a server, in the sandbox and as its owner unless said otherwise; its output is appended to `log`.
-
-        Raises:
-            StackError: The program cannot be started.
-        """
+        """In the sandbox, as its owner, unless said otherwise; output is appended to `log`. StackError: it cannot start."""
         with log.open("ab") as output:
             try:
                 child = subprocess.Popen(  # noqa: S603 - starting the servers is what this is for
@@ -109,11 +105,7 @@ class Sandbox:
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Run a command to its end and return its stdout; past `timeout` seconds it is killed.
-
-        Raises:
-            StackError: It cannot be started (`missing`), is late (`timeout`) or fails (`internal`).
-        """
+        """Its stdout; past `timeout` seconds it is killed. StackError: `missing`, `timeout`, or `internal`: it failed."""
         name = Path(argv[0]).name if len(argv) < 2 else f"{Path(argv[0]).name} {Path(str(argv[1])).name}"
         try:
             process = await asyncio.create_subprocess_exec(
@@ -157,10 +149,7 @@ class Sandbox:
         return processes_of(self.directory)
 
     async def close(self) -> None:
-        """End every process and remove every file. Safe to call twice, and when opening failed.
-
-        StackError where something would not go away within 30 s (`timeout`).
-        """
+        """Safe to call twice, and when opening failed. StackError: something would not go away within 30 s."""
         watchdog, directory = self._watchdog, self._directory
         self._watchdog = self._directory = None
         if watchdog is None or directory is None:
@@ -209,7 +198,6 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def package_root() -> Path:
-    """The directory that holds the `monitord` package, for children that import it."""
     return Path(__file__).resolve().parents[2]
 
 

@@ -65,7 +65,6 @@ class Acks:
         return _answer(page, status)
 
     async def _alert(self, request: Request) -> tuple[Alert | None, AckPage, int]:
-        """The alert that a token acknowledges; None where it does not, with what to say of that."""
         written = request.path_params["token"]
         standing, alert_id = await self._records.source.ack_standing(written)
         if standing == "unknown":

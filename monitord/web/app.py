@@ -54,10 +54,7 @@ ANSWER_SECONDS: Final = 90.0
 
 
 class Page:
-    """Everything that is served at one address. `guess_seconds` is what a wrong token costs whoever guesses.
-
-    `public_url` is where others find it, through a proxy on this machine perhaps: reading takes the token there.
-    """
+    """`guess_seconds` is what a wrong token costs. By `public_url`, through a proxy perhaps, reading takes the token."""
 
     def __init__(
         self, records: Records, host: str, token: str | None, guess_seconds: float = 0.5, public_url: str | None = None

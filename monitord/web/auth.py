@@ -86,10 +86,7 @@ def bearer(headers: Mapping[str, str]) -> str:
 
 
 def password(headers: Mapping[str, str]) -> str:
-    """The password of HTTP Basic, or its user where there is none; "" where there is neither.
-
-    For clients that are given an address and nothing else.
-    """
+    """The password of HTTP Basic, or its user: for clients that are given an address and nothing else. "": neither."""
     scheme, _, found = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic" or len(found) > _LONGEST:
         return ""

@@ -57,15 +57,11 @@ class PublishedCycle:
 
     @cached_property
     def fields(self) -> Fields:
-        """The fields of `check_completed`."""
         return {"at": self.at, "trigger": self.trigger, "duration_ms": self.duration_ms, **self.report.as_fields()}
 
 
 class WebBackend(Protocol):
-    """monitord, as far as the page is concerned. Everything here must be called from the event loop.
-
-    Whatever is awaited raises BackendUnavailable where it cannot be had, or kept, now.
-    """
+    """Called from the event loop. What is awaited raises BackendUnavailable where it cannot be had, or kept, now."""
 
     @property
     def settings(self) -> Settings: ...
@@ -82,17 +78,14 @@ class WebBackend(Protocol):
     def silences(self) -> Sequence[Silence]:
         """What is quiet on purpose, over or not."""
 
-    def ask_check(self) -> None:
-        """Ask for a full check now, with trigger `http`."""
+    def ask_check(self) -> None: ...
 
-    async def leave(self, command: Command) -> None:
-        """Leave a command for monitord, which acts on it at once."""
+    async def leave(self, command: Command) -> None: ...
 
     async def ack_standing(self, token: str) -> tuple[Standing, str]:
         """What a token that acknowledges is worth now, and its alert's id ("" where it is none of monitord's)."""
 
-    async def use_ack(self, token: str) -> None:
-        """Keep that a genuine token was used."""
+    async def use_ack(self, token: str) -> None: ...
 
     async def report_job(self, job: str, report: Literal["start", "success", "failure"], code: int | None) -> bool:
         """Keep what a job reports now, on the disk before this returns. False where no such check waits for it."""
@@ -114,5 +107,4 @@ class WebBackend(Protocol):
 
     async def metrics(self) -> tuple[bytes, str]: ...
 
-    def fault(self, what: str, error: BaseException) -> None:
-        """Say in the log that something of the page's own failed."""
+    def fault(self, what: str, error: BaseException) -> None: ...

@@ -24,8 +24,6 @@ _ALERT: Final = re.compile(r"/alerts/[A-Za-z0-9]{1,64}")
 
 
 class Forms:
-    """Whoever has not shown the token is led to where it is shown."""
-
     def __init__(self, showing: PageViews) -> None:
         self.showing = showing
         self._auth = showing.auth
@@ -66,7 +64,6 @@ class Forms:
         return _see("/", "ack")
 
     async def check(self, request: Request) -> Response:
-        """With the token, where there is one."""
         if self._auth.has_token and (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
         self._source.ask_check()

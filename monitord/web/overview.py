@@ -98,7 +98,6 @@ class OverviewPage:
 
     @property
     def title(self) -> str:
-        """What the tab says."""
         if not self.worst:
             return f"{self.word}: Overview"
         return f"{self.word} {self.worst}" + (f", {self.more} more" if self.more else "")

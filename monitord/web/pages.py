@@ -179,5 +179,4 @@ async def _soon(reading: Awaitable[CacheEntry[T] | None]) -> CacheEntry[T] | Non
 
 
 def done_of(request: Request) -> str:
-    """What has just been asked for and will be done, as a sentence."""
     return params.DONE.get(request.query_params.get("done", ""), "")

@@ -42,10 +42,7 @@ class Busy(Exception):  # noqa: N818 - it names a state
 
 
 class Records:
-    """Keeps what takes long to read, and notifies the open pages of what is new.
-
-    What is read of a span raises Busy where too many others are being made.
-    """
+    """Keeps what takes long to read. What is read of a span raises Busy where too many others are being made."""
 
     def __init__(self, source: WebBackend) -> None:
         self.source = source

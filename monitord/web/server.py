@@ -23,8 +23,6 @@ _GRACE_SECONDS: Final = 0.5
 
 
 class PageServer:
-    """Serves one app at one address, on the loop that started it."""
-
     def __init__(self, app: ASGIApp, host: str, port: int, deadlines: Deadlines | None = None) -> None:
         """`port` 0 is any that is free."""
         self._host, self._port = host, port

@@ -29,8 +29,6 @@ from monitord.web.context import PageContext, Range, ranges
 
 @dataclass(frozen=True, slots=True)
 class RecordedHours:
-    """A sentence, plots, and what was not as expected."""
-
     sentence: str
     is_unknown: bool = False
     figures: tuple[Figure, ...] = ()

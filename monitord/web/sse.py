@@ -44,7 +44,6 @@ class Hub:
                 self.end(queue)
 
     def close(self) -> None:
-        """End every stream, and begin no more."""
         self._closed = True
         for queue in tuple(self._queues):
             self.end(queue)

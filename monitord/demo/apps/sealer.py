@@ -26,8 +26,6 @@ INSERT_SEAL = """
 
 
 class Sealer:
-    """Seals one group, and hands each seal to the tree queue."""
-
     def __init__(self, service: DemoService, token_group: str) -> None:
         self._service = service
         self._group = token_group

@@ -67,8 +67,6 @@ def labels_due(now: float, epoch_seconds: int, settle_seconds: float, count: int
 
 
 class Aggregator:
-    """Keeps one group's participation up with its signals, and catches up with what it missed."""
-
     def __init__(self, service: DemoService, token_group: str) -> None:
         self._service = service
         self._group = token_group

@@ -25,8 +25,6 @@ FLOOD = """
 
 
 class StreamListener:
-    """Remembers the last second it wrote; every turn writes the seconds since."""
-
     def __init__(self, service: DemoService) -> None:
         self._service = service
         self._written: int | None = None

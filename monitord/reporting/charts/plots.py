@@ -60,10 +60,7 @@ _RING: Final = "M-7 0a7 7 0 1 0 14 0a7 7 0 1 0 -14 0Z"
 
 
 def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = True) -> Markup:
-    """One service as a band: thin where it was as expected, high and hatched where not, dotted where unknown.
-
-    A restart is a mark above the band. `axis` adds the hours.
-    """
+    """Thin where it was as expected, high and hatched where not, dotted where unknown. `axis` adds the hours."""
     upper, lower = 8.0, 30.0
     order: tuple[State, ...] = ("ok", "unknown", "unconfirmed", "wrong", "restarted")
     stretches = service.stretches or (StateStretch(span.since, span.until, "unknown", ""),)

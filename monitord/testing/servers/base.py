@@ -39,10 +39,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Start the server and wait until it answers.
-
-        StackError where it is not installed (`missing`), ends again (`internal`) or does not answer (`timeout`).
-        """
+        """Until it answers. StackError: not installed (`missing`), ended (`internal`), silent (`timeout`)."""
 
     def processes(self) -> list[psutil.Process]:
         """The server, first, and everything it started; empty while it is not running."""

@@ -15,10 +15,7 @@ COMMAND_SECONDS = 30.0
 
 
 class Pm2Server(EmbeddedServer):
-    """One PM2 daemon in an open sandbox. Call it like the command: `await pm2("restart", "gateway")`.
-
-    `progress` is called when PM2 must be installed first.
-    """
+    """Call it like the command: `await pm2("restart", "gateway")`. `progress` is called when PM2 must be installed."""
 
     title = "PM2"
     folder = "pm2"
@@ -44,10 +41,7 @@ class Pm2Server(EmbeddedServer):
         await self("ping")
 
     async def __call__(self, *arguments: str | Path, timeout: float = COMMAND_SECONDS) -> str:
-        """Return what a command printed. Most commands start a daemon where none runs.
-
-        StackError where it failed (`internal`) or took longer than `timeout` seconds.
-        """
+        """What it printed. Most commands start a daemon where none runs. StackError: it failed, or was late."""
         if self._program is None:
             raise StackError("internal", "PM2 has not been started")
         quiet = {

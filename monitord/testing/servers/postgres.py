@@ -89,7 +89,6 @@ class PostgresServer(PortServer):
         password_file.unlink()
 
     def _prepare(self, data: Path, user: tuple[int, int] | None) -> Path:
-        """The directories and the password file that initdb reads."""
         self.directory.mkdir(mode=0o711, exist_ok=True)
         password_file = self.directory / "password"
         password_file.touch(mode=0o600)
@@ -108,10 +107,7 @@ class PostgresServer(PortServer):
         return super()._why_it_ended(log.rpartition("starting PostgreSQL")[2] if self.port_taken in log else log)
 
     async def connect(self, database: str = SUPERUSER, *, timeout: float = 10) -> "asyncpg.Connection":
-        """A new connection as the superuser, which the caller closes; the deadline is also that of each command.
-
-        StackError where the server is not ready to serve (`refused`), OSError where it cannot be reached in time.
-        """
+        """The caller closes it. StackError: it does not serve (`refused`). OSError: not reached in time."""
         import asyncpg
 
         try:

@@ -67,7 +67,6 @@ class LocalChain:
         return self.first_slot + passed - self.faults.lag
 
     def node(self) -> LocalChain:
-        """Another node of this chain, with faults of its own."""
         return LocalChain(self.slot, self.accounts)
 
     def put(self, address: str, data: bytes, owner: str, *, lamports: int = 1, executable: bool = False) -> None:
