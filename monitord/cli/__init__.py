@@ -69,7 +69,7 @@ class CommandSettings:
     """The settings of a command, and whose they are: `borrowed` ones are the daemon's, the shell having none.
 
     `environ` and `directory` are where they were read from, `record` is what the daemon on the state directory has left
-    of its own. `trouble` says why the daemon's could not be read though they were searched ("": they could, or were not).
+    of its own. `trouble` says why the daemon's could not be read though they were searched; "" otherwise.
     """
 
     settings: Settings

@@ -10,9 +10,9 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
@@ -29,13 +29,14 @@ from monitord.threads import WorkerBusy, WorkerThread
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
-    from monitord.postgres.session import Session
+    from monitord.postgres.session import Connection, Session
 
 T = TypeVar("T")
 
 # Names are looked up on the loop's own threads, which are left behind. Whatever else has a thread gets this long.
 _PATIENCE_SECONDS: Final = 0.1
 _THREADS: Final = "aside"
+_SEALS_SECONDS: Final = 60.0
 _PROGRESS_SECONDS: Final = 0.1
 _PROGRESS_WIDTH: Final = 60
 MISTAKE: Final = 2
@@ -156,6 +157,19 @@ def postgres_session(settings: Settings) -> Session:
         return Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
     except DsnError as error:
         raise FailureError("internal", f"{with_alias('MONITORD_POSTGRES__DSN')}: {error}") from None
+
+
+@asynccontextmanager
+async def seals_read(session: Session) -> AsyncIterator[Connection]:
+    """To read seals for a minute at most. FailureError: in terms of their tables."""
+    from monitord.postgres import seals
+    from monitord.postgres.errors import PostgresError
+
+    try:
+        async with session.read_only(_SEALS_SECONDS) as connection:
+            yield connection
+    except PostgresError as error:
+        raise seals.explained(error) from error
 
 
 class Progress:

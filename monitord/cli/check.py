@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -164,15 +164,12 @@ def _shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
 
     A default that nobody named is in both or in none.
     """
-    return humanize.listed(list(_missing(asked, watched)))
-
-
-def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
+    found: list[str] = []
     for subject in registered():
         if subject.name not in watched.probes:
             continue
         if subject.name not in asked.probes:
-            yield subject.readings
+            found.append(subject.readings)
             continue
         if not subject.members or subject.members in watched.unnamed:
             continue
@@ -180,7 +177,8 @@ def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
         # What is learned is learned from the snapshot, which a check reads too.
         names = [] if subject.learns and not held else [name for name in wanted if name not in held]
         if names:
-            yield f"the {subject.member}{'s' if len(names) > 1 else ''} {humanize.listed(names)}"
+            found.append(f"the {subject.member}{'s' if len(names) > 1 else ''} {humanize.listed(names)}")
+    return humanize.listed(found)
 
 
 def _named(subject: Subject, orders: StandingOrders) -> Collection[str]:
@@ -225,7 +223,7 @@ async def _judge(
     *,
     alone: bool,
 ) -> tuple[FleetStatus, StandingOrders]:
-    """And the orders as far as they apply to what is there. `alone`: no daemon runs, the last state is not the present."""
+    """And the orders that apply to what is there. `alone`: no daemon runs, its last state is not the present."""
     deadline = asyncio.get_running_loop().time() + timeout
     observation = await observe(probes, CycleRequest(trigger="cli", once=True), timeout)
     state, _ = await remembering
@@ -239,8 +237,10 @@ async def _judge(
     if doubtful := _doubtful(decision):
         decision = await _counted(decision, doubtful, probes, orders, deadline)
     # What would have to be confirmed and cannot be any more counts: this is the only check there is.
+    left = _doubtful(decision)
     book = {
-        key: _fired(alert) if alert in _doubtful(decision) else alert for key, alert in decision.state.alerts.items()
+        key: replace(alert, state="firing", fired_at=alert.counted_at) if alert in left else alert
+        for key, alert in decision.state.alerts.items()
     }
     history = decision.state.history
     silences.covered((), book, decision.state.alerts, decision.state.silences, history, orders, observation.now)
@@ -282,7 +282,3 @@ async def _counted(
     if any(reading.failure is not None for reading in observation.readings.values()):
         return decision
     return decide(decision.state, observation, orders)
-
-
-def _fired(alert: Alert) -> Alert:
-    return replace(alert, state="firing", fired_at=alert.counted_at)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from monitord.cli import Subparsers, command, note, say, stdout_terminal, told_settings
-from monitord.cli.base import MISTAKE, UNREADABLE, is_label, postgres_session, run_once
+from monitord.cli.base import MISTAKE, UNREADABLE, is_label, postgres_session, run_once, seals_read
 from monitord.core import humanize, merkle
 from monitord.core.blocks import Style
 from monitord.core.channel_account import compared
@@ -22,7 +22,6 @@ from monitord.failures import FailureError
 from monitord.jsonable import document
 from monitord.keccak import load_keccak256
 from monitord.postgres import queries, seals
-from monitord.postgres.errors import PostgresError
 from monitord.postgres.participation import upper
 from monitord.postgres.session import Session
 from monitord.reporting.terminal import Terminal, clean
@@ -124,23 +123,20 @@ async def _prove(arguments: argparse.Namespace, user: str) -> int:
 
 async def _proof(session: Session, arguments: argparse.Namespace, user: str, keccak256: Hash) -> Proof:
     epoch, channel = arguments.epoch, arguments.channel
-    try:
-        async with session.read_only(_DEADLINE_SECONDS) as connection:
-            several = await seals.sealed_for(connection, epoch, channel)
-            of_group = [one for one in several if arguments.group in (None, one.group) or _same(one, arguments.group)]
-            if not of_group:
-                raise FailureError("missing", f"there is no seal of {channel} for the label {epoch}")
-            index = await connection.fetchval(queries.PARTICIPANT, epoch, channel, user)
-            if index is None:
-                raise FailureError("missing", f"no such participant of {channel} is kept for the label {epoch}")
-            leaves: list[bytes] = []
-            async for digits in seals.hashes(connection, epoch, channel):
-                leaves += seals.leaves(digits, channel, epoch, keccak256)
-                if len(leaves) > MOST_PARTICIPANTS:
-                    raise FailureError("internal", f"it has more than {MOST_PARTICIPANTS} participants")
-            tree = await seals.tree_of(connection, epoch, channel)
-    except PostgresError as error:
-        raise seals.explained(error) from error
+    async with seals_read(session) as connection:
+        several = await seals.sealed_for(connection, epoch, channel)
+        of_group = [one for one in several if arguments.group in (None, one.group) or _same(one, arguments.group)]
+        if not of_group:
+            raise FailureError("missing", f"there is no seal of {channel} for the label {epoch}")
+        index = await connection.fetchval(queries.PARTICIPANT, epoch, channel, user)
+        if index is None:
+            raise FailureError("missing", f"no such participant of {channel} is kept for the label {epoch}")
+        leaves: list[bytes] = []
+        async for digits in seals.hashes(connection, epoch, channel):
+            leaves += seals.leaves(digits, channel, epoch, keccak256)
+            if len(leaves) > MOST_PARTICIPANTS:
+                raise FailureError("internal", f"it has more than {MOST_PARTICIPANTS} participants")
+        tree = await seals.tree_of(connection, epoch, channel)
     return _made(arguments, index, leaves, of_group, tree, keccak256)
 
 
@@ -149,11 +145,8 @@ async def _beside_chain(made: Proof, own: ChainSettings, session: Session, kecca
     from monitord.chain.channels import account_of, placed
     from monitord.chain.nodes import Nodes
 
-    try:
-        async with session.read_only(_DEADLINE_SECONDS) as connection:
-            rows = await connection.fetch(queries.PUBLISHED_FOR, made.epoch, made.channel)
-    except PostgresError as error:
-        raise seals.explained(error) from error
+    async with seals_read(session) as connection:
+        rows = await connection.fetch(queries.PUBLISHED_FOR, made.epoch, made.channel)
     is_marked = any(row["published"] for row in rows)
     nodes, best = Nodes(own.rpc_urls), made
     for group in own.tokens:

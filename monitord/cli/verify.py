@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from monitord.cli import Subparsers, command, note, say, stdout_terminal, told_settings
-from monitord.cli.base import MISTAKE, UNREADABLE, Progress, is_label, length, postgres_session, run_once
+from monitord.cli.base import MISTAKE, UNREADABLE, Progress, is_label, length, postgres_session, run_once, seals_read
 from monitord.core import humanize
 from monitord.core.blocks import Style
 from monitord.core.merkle import Hash
@@ -21,14 +21,12 @@ from monitord.failures import FailureError
 from monitord.jsonable import document
 from monitord.keccak import load_keccak256
 from monitord.postgres import seals
-from monitord.postgres.errors import PostgresError
 from monitord.postgres.seals import SealSelection
 from monitord.postgres.session import Session
 from monitord.reporting.terminal import Terminal, clean, table
 
 # One transaction holds at most this many seconds of work, and its last seal may take as long again.
 _TRANSACTION_SECONDS: Final = 5.0
-_DEADLINE_SECONDS: Final = 60.0
 # Lines of the text: all where there are no more, else what does not match, and of that no more either.
 _MOST_LINES: Final = 200
 _STYLES: Final[dict[Result, Style]] = {"MATCH": "ok", "MISMATCH": "critical", "UNVERIFIABLE": "unknown"}
@@ -115,12 +113,9 @@ async def _verified(
             while left:
                 ends = loop.time() + _TRANSACTION_SECONDS
                 results = []
-                try:
-                    async with session.read_only(_DEADLINE_SECONDS) as connection:
-                        while left and loop.time() < ends:
-                            results.append(await seals.verify(connection, left.pop(), keccak256))
-                except PostgresError as error:
-                    raise seals.explained(error) from error
+                async with seals_read(session) as connection:
+                    while left and loop.time() < ends:
+                        results.append(await seals.verify(connection, left.pop(), keccak256))
                 for result in results:
                     yield result
 
@@ -128,11 +123,8 @@ async def _verified(
 async def _pages(session: Session, wanted: SealSelection) -> AsyncGenerator[list[Seal], None]:
     after: Seal | None = None
     while True:
-        try:
-            async with session.read_only(_DEADLINE_SECONDS) as connection:
-                page = await seals.seals(connection, wanted, after)
-        except PostgresError as error:
-            raise seals.explained(error) from error
+        async with seals_read(session) as connection:
+            page = await seals.seals(connection, wanted, after)
         if page:
             yield page
         if len(page) < seals.PAGE:

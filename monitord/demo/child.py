@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from monitord.masking import mask
-from monitord.testing.processes import MARKER
-from monitord.testing.sandbox import Sandbox, environment, package_root
+from monitord.testing.sandbox import MARKER, Sandbox, environment, package_root
 
 REPORT_SECONDS = 20.0
 STOP_SECONDS = 8.0

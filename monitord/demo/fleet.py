@@ -11,8 +11,7 @@ from monitord.demo.apps.service import NO_OWNER
 from monitord.demo.fleets import DemoFleet, Place
 from monitord.demo.scenario import FAULTS, SETTINGS
 from monitord.demo.seed import apply_schema, publish_window, seed_old_signals, seed_window
-from monitord.testing.processes import MARKER
-from monitord.testing.sandbox import package_root
+from monitord.testing.sandbox import MARKER, package_root
 from monitord.testing.servers.solana import WALLET
 
 SERVICES = {

@@ -9,18 +9,16 @@ from rich.text import Text
 
 from monitord.core import humanize
 from monitord.core.subjects.check_rules import said
-from monitord.demo.scene import Fields, Kind, Scene, SceneEntry
+from monitord.demo.scene import Fields, Scene, SceneEntry
 from monitord.reporting.terminal import clean
 
-STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red", "unknown": "magenta"}
-KINDS: dict[Kind, str] = {
-    "note": "dim",
-    "broke": "bold red",
-    "said": "yellow",
-    "beside": "magenta",
-    "mended": "cyan",
-    "cleared": "green",
-    "trouble": "bold red",
+STYLES = {
+    "ok": "green",
+    "warning": "yellow",
+    "critical": "bold red",
+    "unknown": "magenta",
+    "dim": "dim",
+    "bold": "cyan",
 }
 DOTS = {True: ("●", "green"), False: ("●", "bold red"), None: ("○", "magenta")}
 NARROW = 80
@@ -152,32 +150,8 @@ def _cell(text: Text, width: int, right: bool) -> Text:
 
 def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
     rows: list[tuple[str, list[tuple[str, bool]]]] = []
-    for name, table in report["growth"].items():
-        rows.append(
-            (
-                name,
-                [
-                    (f"{_or(humanize.count, table['rows'])} rows", True),
-                    (f"{_or(humanize.count, table['rows_per_hour'])}/h", True),
-                    (f"{_or(humanize.count, table['window_rows'])} in {scene.growth_window}", True),
-                    (_or(humanize.size, table["total_bytes"]), False),
-                ],
-            )
-        )
-    for group, seals in report["epochs"].items():
-        latest, missed = seals["latest"], seals["missed"]
-        rows.append(
-            (
-                group,
-                [
-                    ("?" if latest is None else str(latest), True),
-                    ("" if latest is None else f"({datetime.fromtimestamp(latest, UTC):%H:%M:%S})", False),
-                    (f"age {_or(lambda age: humanize.duration(round(age)), seals['seal_age_seconds'])}", True),
-                    (f"missed {'?' if missed is None else len(missed)}", True),
-                    (f"{_or(humanize.count, seals['channels_sealed'])} channels", True),
-                ],
-            )
-        )
+    rows += [(name, _growth(table, scene.growth_window)) for name, table in report["growth"].items()]
+    rows += [(group, _seals(seals)) for group, seals in report["epochs"].items()]
     rows.append(("Redis", _redis(report["redis"])))
     rows += [(name, _check(check)) for name, check in report["checks"].items()]
     host = report["host"]
@@ -188,6 +162,26 @@ def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
             ("Disk", [(f"{used} used, {_or(humanize.size, disk['free_bytes'])} free", True), free, (path, False)])
         )
     return [_measure(label, parts, width) for label, parts in rows]
+
+
+def _growth(table: Fields, window: str) -> list[tuple[str, bool]]:
+    return [
+        (f"{_or(humanize.count, table['rows'])} rows", True),
+        (f"{_or(humanize.count, table['rows_per_hour'])}/h", True),
+        (f"{_or(humanize.count, table['window_rows'])} in {window}", True),
+        (_or(humanize.size, table["total_bytes"]), False),
+    ]
+
+
+def _seals(seals: Fields) -> list[tuple[str, bool]]:
+    latest, missed = seals["latest"], seals["missed"]
+    return [
+        ("?" if latest is None else str(latest), True),
+        ("" if latest is None else f"({datetime.fromtimestamp(latest, UTC):%H:%M:%S})", False),
+        (f"age {_or(lambda age: humanize.duration(round(age)), seals['seal_age_seconds'])}", True),
+        (f"missed {'?' if missed is None else len(missed)}", True),
+        (f"{_or(humanize.count, seals['channels_sealed'])} channels", True),
+    ]
 
 
 def _check(check: Fields | None) -> list[tuple[str, bool]]:
@@ -246,7 +240,7 @@ def _story(story: Sequence[SceneEntry], width: int, most: int) -> list[Text]:
     lines = []
     for entry in story[-most:] if most else ():
         text = clean(str(entry))
-        lines.append(_cut(Text.assemble((text[:9], "dim"), (text[9:], KINDS[entry.kind])), width))
+        lines.append(_cut(Text.assemble((text[:9], "dim"), (text[9:], STYLES[entry.style])), width))
     return lines
 
 

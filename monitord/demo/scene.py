@@ -6,18 +6,20 @@ from datetime import datetime
 from typing import Any, Literal
 
 from monitord.core import humanize
+from monitord.core.blocks import Style
 
 Fields = Mapping[str, Any]
 Kind = Literal["note", "broke", "said", "beside", "mended", "cleared", "trouble"]
 
-MARKS: dict[Kind, str] = {
-    "note": "·",
-    "broke": "✗",
-    "said": "!",
-    "beside": "?",
-    "mended": "+",
-    "cleared": "✔",
-    "trouble": "✗",
+# What stands before a line of the story, and how it looks.
+MARKS: dict[Kind, tuple[str, Style]] = {
+    "note": ("·", "dim"),
+    "broke": ("✗", "critical"),
+    "said": ("!", "warning"),
+    "beside": ("?", "unknown"),
+    "mended": ("+", "bold"),
+    "cleared": ("✔", "ok"),
+    "trouble": ("✗", "critical"),
 }
 
 
@@ -30,7 +32,11 @@ class SceneEntry:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.at:%H:%M:%S} {MARKS[self.kind]} {self.text}"
+        return f"{self.at:%H:%M:%S} {MARKS[self.kind][0]} {self.text}"
+
+    @property
+    def style(self) -> Style:
+        return MARKS[self.kind][1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,30 +114,21 @@ class Stack:
         if self.fleet.published is None:
             return
         self._progress(f"the local chain answers on port {self.chain.port}")
-        connection = await self.postgres.connect(self.fleet.database)
-        try:
+        async with self.postgres.connection(self.fleet.database) as connection:
             await self.fleet.published(connection, self.chain.url)
-        finally:
-            await connection.close(timeout=5)
 
     async def schema(self) -> None:
         """With the role that may only read the tables."""
-        connection = await self.postgres.connect(self.fleet.database)
-        try:
+        async with self.postgres.connection(self.fleet.database) as connection:
             await self.fleet.schema(connection)
             await connection.execute(
                 f"CREATE ROLE {WATCHER} LOGIN PASSWORD '{self.postgres.password}';"
                 f"GRANT pg_monitor, pg_read_all_data TO {WATCHER}"
             )
-        finally:
-            await connection.close(timeout=5)
 
     async def seed(self) -> None:
-        connection = await self.postgres.connect(self.fleet.database)
-        try:
+        async with self.postgres.connection(self.fleet.database) as connection:
             await self.fleet.seed(connection, self._seed_rows, self.epoch_seconds)
-        finally:
-            await connection.close(timeout=5)
 
     async def start_fleet(self) -> None:
         """Until the service that users face answers. StackError: PM2 refused, or it took more than 30 s."""

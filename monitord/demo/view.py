@@ -6,8 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
-from monitord.core.blocks import Style
-from monitord.demo.scene import Kind, Scene, SceneEntry, status_line
+from monitord.demo.scene import Scene, SceneEntry, status_line
 from monitord.reporting.terminal import Terminal, clean, terminal
 
 if TYPE_CHECKING:
@@ -15,15 +14,6 @@ if TYPE_CHECKING:
 
 FRAME_SECONDS = 0.3
 STATUS_SECONDS = 5.0
-STYLES: dict[Kind, Style] = {
-    "note": "dim",
-    "broke": "critical",
-    "said": "warning",
-    "beside": "unknown",
-    "mended": "bold",
-    "cleared": "ok",
-    "trouble": "critical",
-}
 
 
 class Outlet:
@@ -81,7 +71,7 @@ class DemoView:
     def open(self) -> None: ...
 
     def tell(self, entry: SceneEntry) -> None:
-        self.say(self.screen.paint(clean(str(entry)), STYLES[entry.kind]))
+        self.say(self.screen.paint(clean(str(entry)), entry.style))
 
     def frame(self, scene: Scene) -> None:
         self.say(f"{datetime.fromtimestamp(scene.now, UTC):%H:%M:%S}   {clean(status_line(scene))}")
@@ -145,7 +135,7 @@ class LiveView(DemoView):
 
     def _tell(self, entry: SceneEntry) -> None:
         lines = self.screen.wrapped(str(entry), indent="", hanging=" " * 11)
-        self.say(*(self.screen.paint(line, STYLES[entry.kind]) for line in lines))
+        self.say(*(self.screen.paint(line, entry.style) for line in lines))
 
 
 def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None]) -> DemoView:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +23,9 @@ from typing import Any, Self
 import psutil
 
 from monitord.failures import FailureError
-from monitord.testing.processes import MARKER, processes_of
 
+MARKER = "DEMO_SANDBOX"
+"""The environment variable every process of a sandbox carries: the sandbox's directory."""
 OWNER_FILE = "owner.pid"
 """Written first: a directory without it is not a sandbox and is never swept."""
 
@@ -81,7 +83,7 @@ class Sandbox:
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """In the sandbox, as its owner, unless said otherwise; output is appended to `log`. StackError: it cannot start."""
+        """In the sandbox and as its owner, if not told otherwise; `log` is appended to. StackError: it cannot start."""
         with log.open("ab") as output:
             try:
                 child = subprocess.Popen(  # noqa: S603 - starting the servers is what this is for
@@ -105,7 +107,7 @@ class Sandbox:
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Its stdout; past `timeout` seconds it is killed. StackError: `missing`, `timeout`, or `internal`: it failed."""
+        """Its stdout; past `timeout` seconds it is killed. StackError: `missing`, `timeout`, `internal`: it failed."""
         name = Path(argv[0]).name if len(argv) < 2 else f"{Path(argv[0]).name} {Path(str(argv[1])).name}"
         try:
             process = await asyncio.create_subprocess_exec(
@@ -150,14 +152,16 @@ class Sandbox:
 
     async def close(self) -> None:
         """Safe to call twice, and when opening failed. StackError: something would not go away within 30 s."""
+        if (left := self._let_go()) is not None:
+            await asyncio.shield(asyncio.to_thread(self._await_end, *left))
+
+    def _let_go(self) -> tuple[subprocess.Popen[bytes], Path] | None:
         watchdog, directory = self._watchdog, self._directory
         self._watchdog = self._directory = None
-        if watchdog is None or directory is None:
-            return
-        if watchdog.stdin is not None:
-            # From here on the watchdog works, whatever becomes of this process.
-            watchdog.stdin.close()
-        await asyncio.shield(asyncio.to_thread(self._await_end, watchdog, directory))
+        if watchdog is None or watchdog.stdin is None or directory is None:
+            return None
+        watchdog.stdin.close()  # from here on the watchdog works, whatever becomes of this process
+        return watchdog, directory
 
     def _await_end(self, watchdog: subprocess.Popen[bytes], directory: Path) -> None:
         try:
@@ -184,11 +188,8 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        watchdog, directory = self._watchdog, self._directory
-        self._watchdog = self._directory = None
-        if watchdog is not None and watchdog.stdin is not None and directory is not None:
-            watchdog.stdin.close()
-            self._await_end(watchdog, directory)
+        if (left := self._let_go()) is not None:
+            self._await_end(*left)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -236,3 +237,47 @@ def _gist(output: bytes) -> str:
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return "; ".join(errors[:3] or lines[-1:])[:400]
+
+
+def processes_of(directory: Path) -> list[psutil.Process]:
+    """Every live process that carries the sandbox's marker or works inside its directory."""
+    found = []
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        with suppress(psutil.Error, OSError):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if _belongs(process, directory):
+                found.append(process)
+    return found
+
+
+def await_end(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Return those processes that have not ended after so many seconds.
+
+    A zombie has ended: whether its parent (or the container's first process) ever collects it is not ours to wait for.
+    """
+    deadline = time.monotonic() + seconds
+    alive = list(processes)
+    while alive := [process for process in alive if not _has_ended(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return alive
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
+
+
+def _belongs(process: psutil.Process, directory: Path) -> bool:
+    with suppress(psutil.Error, OSError):
+        if f"{process.cwd()}/".startswith(f"{directory}/"):
+            return True
+    with suppress(psutil.Error, OSError):
+        return bool(process.environ().get(MARKER) == str(directory))
+    return False

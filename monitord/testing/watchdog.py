@@ -14,8 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from monitord.testing.processes import await_end, processes_of
-from monitord.testing.sandbox import OWNER_FILE
+from monitord.testing.sandbox import OWNER_FILE, await_end, processes_of
 
 SWEEP_SECONDS = 20.0
 QUIT_SECONDS = 3.0

@@ -54,7 +54,7 @@ ANSWER_SECONDS: Final = 90.0
 
 
 class Page:
-    """`guess_seconds` is what a wrong token costs. By `public_url`, through a proxy perhaps, reading takes the token."""
+    """`guess_seconds` is what a wrong token costs. By way of `public_url`, a proxy's, reading takes the token."""
 
     def __init__(
         self, records: Records, host: str, token: str | None, guess_seconds: float = 0.5, public_url: str | None = None

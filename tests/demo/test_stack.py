@@ -22,8 +22,7 @@ from redis.exceptions import AuthenticationError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from monitord.demo.stack import Stack
-from monitord.testing.processes import processes_of
-from monitord.testing.sandbox import Sandbox, StackError
+from monitord.testing.sandbox import Sandbox, StackError, processes_of
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer

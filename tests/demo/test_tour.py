@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitord.testing.processes import processes_of
+from monitord.testing.sandbox import processes_of
 
 pytestmark = pytest.mark.servers
 

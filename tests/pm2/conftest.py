@@ -17,8 +17,7 @@ import pytest
 
 from monitord.pm2.client import processes
 from monitord.pm2.process_list import ListedProcess
-from monitord.testing.processes import MARKER, await_end
-from monitord.testing.sandbox import Sandbox
+from monitord.testing.sandbox import MARKER, Sandbox, await_end
 from monitord.testing.servers.pm2_install import Pm2Program, install_pm2
 from tests.conftest import finish
 

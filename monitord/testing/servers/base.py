@@ -12,8 +12,7 @@ from typing import ClassVar
 
 import psutil
 
-from monitord.testing.processes import await_end
-from monitord.testing.sandbox import Sandbox, StackError, free_port
+from monitord.testing.sandbox import Sandbox, StackError, await_end, free_port
 
 _PATIENCE_SECONDS = 0.02
 

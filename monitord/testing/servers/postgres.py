@@ -4,7 +4,8 @@ import os
 import secrets
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,9 +117,15 @@ class PostgresServer(PortServer):
             raise StackError("refused", f"Postgres does not serve: {error}") from error
 
     async def execute(self, sql: str, *, database: str = SUPERUSER, timeout: float = 30) -> None:
+        async with self.connection(database, timeout=timeout) as connection:
+            await connection.execute(sql)
+
+    @asynccontextmanager
+    async def connection(self, database: str, *, timeout: float = 10) -> AsyncIterator["asyncpg.Connection"]:
+        """As `connect`, and closed in the end."""
         connection = await self.connect(database, timeout=timeout)
         try:
-            await connection.execute(sql)
+            yield connection
         finally:
             await connection.close(timeout=5)
 
