@@ -172,7 +172,6 @@ class HourlyFiles:
         self._whole = _Whole()
 
     def write(self, when: datetime, line: bytes) -> None:
-        """Append a line to the file of its hour. OSError where that cannot be done."""
         hour = self._stamp(when)
         if hour != self._hour:
             self.tidy(when)

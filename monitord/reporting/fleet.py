@@ -39,12 +39,10 @@ class Tile:
 
     @property
     def called(self) -> str:
-        """In words, with how many instances it has."""
         return in_words(self.name)
 
     @property
     def member(self) -> str:
-        """Its name alone."""
         return _name(self.name)
 
     @property

@@ -32,8 +32,6 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class FigureSet:
-    """Plots beside one another, with one key to all of them."""
-
     kind: ClassVar[str] = "figures"
     key: str
     figures: tuple[Figure, ...]

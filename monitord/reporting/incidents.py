@@ -56,7 +56,6 @@ def _part(part: IncidentPart) -> Mapping[str, object]:
 
 
 def incidents_text(found: Sequence[Incident], since: datetime, now: datetime, screen: Terminal) -> str:
-    """A row for each incident, the open ones first, and under it what it explains."""
     lines = screen.wrapped(f"Incidents since {humanize.moment(since.timestamp(), now.timestamp())}", indent="")
     if not found:
         return "\n".join([*lines, "", *screen.wrapped("None.")]) + "\n"

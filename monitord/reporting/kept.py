@@ -136,7 +136,6 @@ def figure(family: RollupFamily, row: Rollup | None) -> str:
 
 
 def hourly(family: RollupFamily, row: Rollup | None) -> str:
-    """An increase by the hour."""
     if row is None or family.kind != "increase" or row.gained is None:
         return figure(family, row)
     return f"{family.say(max(0.0, row.gained) / max(1, row.hours))} an hour"

@@ -234,7 +234,6 @@ def _quoted(value: str) -> str:
 
 
 def _everything(fields: Mapping[str, object]) -> Iterator[str]:
-    """Every field past the first four, `name: value`, those of a map by their path."""
     shown = 0
     for name, value in fields.items():
         if name in _FIRST or value == "":

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 from monitord.core.model import Status
 from monitord.core.status import FleetStatus, ProbeStatus
-from monitord.core.subjects.base import MetricFamily, MetricGroup, seconds
+from monitord.core.subjects.base import MetricFamily, MetricGroup, metrics_of
 from monitord.core.subjects.registry import registered
 
 
@@ -81,17 +81,16 @@ _REPORT: Final[tuple[MetricFamily[FleetStatus], ...]] = (
         by="state",
     ),
 )
-_FACTS: Final[tuple[MetricFamily[Facts], ...]] = (
+_FACTS: Final = metrics_of(
+    Facts,
     MetricFamily(
         "last_check_timestamp_seconds",
         "When the last cycle was judged.",
         lambda o: None if o.at is None else o.at.timestamp(),
     ),
-    MetricFamily("cycle_duration_seconds", "How long the last cycle took.", lambda o: o.cycle_seconds),
-    MetricFamily(
-        "whole_cycle_age_seconds", "How long ago every probe ran in one cycle.", lambda o: o.whole_age_seconds
-    ),
-    MetricFamily("bus_connected", "Whether PM2's bus is connected.", lambda o: o.bus_connected),
+    ("cycle_duration_seconds", "How long the last cycle took.", "cycle_seconds"),
+    ("whole_cycle_age_seconds", "How long ago every probe ran in one cycle.", "whole_age_seconds"),
+    ("bus_connected", "Whether PM2's bus is connected.", "bus_connected"),
     MetricFamily(
         "bus_dropped_events_total",
         "Events of PM2's bus that came too fast to be kept.",
@@ -99,19 +98,21 @@ _FACTS: Final[tuple[MetricFamily[Facts], ...]] = (
         kind="counter",
     ),
 )
-_CHANNEL: Final[tuple[MetricFamily[ChannelFigures], ...]] = (
-    MetricFamily("outbox_waiting", "Messages that wait to be sent, in quiet hours too.", lambda o: o.waiting),
-    MetricFamily(
+_CHANNEL: Final = metrics_of(
+    ChannelFigures,
+    ("outbox_waiting", "Messages that wait to be sent, in quiet hours too.", "waiting"),
+    (
         "outbox_oldest_age_seconds",
         "How long the oldest of those that are due has waited; absent where none is.",
-        lambda o: o.oldest_age_seconds,
+        "oldest_age_seconds",
     ),
     MetricFamily("notifications_sent_total", "Messages that were accepted.", lambda o: o.sent, kind="counter"),
     MetricFamily("notifications_failed_total", "Tries that failed.", lambda o: o.failed, kind="counter"),
 )
-_PROBE: Final[tuple[MetricFamily[ProbeStatus], ...]] = (
+_PROBE: Final = metrics_of(
+    ProbeStatus,
     MetricFamily("probe_up", "Whether a configured probe could measure.", lambda o: o.status == "ok"),
-    MetricFamily("probe_duration_seconds", "How long a probe's last turn took.", lambda o: seconds(o.duration_ms)),
+    ("probe_duration_seconds", "How long a probe's last turn took.", "duration_ms"),
     MetricFamily(
         "probe_unmeasured_subjects",
         "What a probe could not measure of a server that answers.",

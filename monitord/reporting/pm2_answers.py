@@ -52,7 +52,6 @@ def _number(value: object, line: MetricLine) -> Metric:
 
 
 def check_answer(action: Action, report: FleetStatus, at: datetime, duration_ms: float | None = None) -> Answer:
-    """With the alerts that fire, the worst first."""
     firing = report.alerts.firing
     answer: Answer = {
         "action": action,

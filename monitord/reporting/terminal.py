@@ -39,7 +39,6 @@ class Terminal:
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour and style is not None and text else text
 
     def wrapped(self, text: str, indent: str = "  ", hanging: str | None = None) -> list[str]:
-        """What has no spaces is broken where the line ends."""
         cleaned = clean(text)
         wide = cells(cleaned) - len(cleaned)
         return textwrap.wrap(

@@ -147,7 +147,6 @@ class Sandbox:
         }
 
     def processes(self) -> list[psutil.Process]:
-        """What runs in this sandbox now, however it came to be."""
         return processes_of(self.directory)
 
     async def close(self) -> None:
@@ -240,7 +239,6 @@ def _gist(output: bytes) -> str:
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
-    """Every live process that carries the sandbox's marker or works inside its directory."""
     found = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():

@@ -223,6 +223,11 @@ def _ping(summary: str, *parameters: Schema) -> Schema:
     return route
 
 
+def _read(summary: str, good: Schema, busy: Schema, *security: Schema) -> Schema:
+    responses = {"200": good, "503": busy}
+    return {"get": {"summary": summary, "security": list(security) or [{}, {"token": []}], "responses": responses}}
+
+
 _VERDICT: Final = "The morning's verdict, as `monitord report --format json`"
 _LEFT: Final = _object(id=_TEXT, message=_TEXT)
 _ACTS: Final = (401, 403, 413, 429, 503)
@@ -281,37 +286,23 @@ _DOCUMENT: Final[Schema] = {
             method: _ping("A job reports that it begins, that it has failed, or its exit code", _JOB, _WHAT)
             for method in ("get", "post")
         },
-        "/events": {
-            "get": {
-                "summary": "Server-sent events: `cycle` (status, at) after each cycle, `night` when it was read anew, "
-                "`beat` every 15 s",
-                "security": [{}, {"token": []}],
-                "responses": {
-                    "200": _answer("A stream without an end.", _TEXT, "text/event-stream"),
-                    "503": _answer("As many are listening as may.", _ref("Problem")),
-                },
-            }
-        },
-        "/healthz": {
-            "get": {
-                "summary": "Whether monitord is fresh; open to all",
-                "security": [{}],
-                "responses": {
-                    "200": _answer("It is.", _ref("Health")),
-                    "503": _answer("The last whole cycle is too long ago, or there was none.", _ref("Health")),
-                },
-            }
-        },
-        "/metrics": {
-            "get": {
-                "summary": "The last report for Prometheus",
-                "security": [{}, {"token": []}],
-                "responses": {
-                    "200": _answer("Metrics.", _TEXT, "text/plain"),
-                    "503": _answer("The first check is not over yet.", _ref("Problem")),
-                },
-            }
-        },
+        "/events": _read(
+            "Server-sent events: `cycle` (status, at) after each cycle, `night` when it was read anew, "
+            "`beat` every 15 s",
+            _answer("A stream without an end.", _TEXT, "text/event-stream"),
+            _answer("As many are listening as may.", _ref("Problem")),
+        ),
+        "/healthz": _read(
+            "Whether monitord is fresh; open to all",
+            _answer("It is.", _ref("Health")),
+            _answer("The last whole cycle is too long ago, or there was none.", _ref("Health")),
+            {},
+        ),
+        "/metrics": _read(
+            "The last report for Prometheus",
+            _answer("Metrics.", _TEXT, "text/plain"),
+            _answer("The first check is not over yet.", _ref("Problem")),
+        ),
     },
     "components": {
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "MONITORD_HTTP__TOKEN"}},

@@ -3,9 +3,9 @@
 import time
 from collections import deque
 
-from monitord.demo.apps.sealing import NewSeal, labels_due, seal
+from monitord.demo.apps.bull_queue import BullQueue
+from monitord.demo.apps.sealing import TREES, NewSeal, labels_due, seal
 from monitord.demo.apps.service import DemoService
-from monitord.demo.apps.tree_queue import TreeQueue
 
 SETTLE_SECONDS = 1.5
 
@@ -39,9 +39,10 @@ class Sealer:
             for record in await postgres.fetch(UNSEALED, due, self._group):
                 await self._seal(record["label"])
         if self._jobs:
-            queue = TreeQueue(await self._service.redis())
+            queue = BullQueue(await self._service.redis(), TREES)
             while self._jobs:
-                await queue.add(*self._jobs[0], self._group)
+                epoch, channel = self._jobs[0]
+                await queue.add("build", {"epoch": epoch, "channel": channel, "group": self._group})
                 self._jobs.popleft()
 
     async def _seal(self, epoch: int) -> None:

@@ -7,9 +7,9 @@ import time
 
 from monitord.core import merkle
 from monitord.demo.apps.audience import keccak256
-from monitord.demo.apps.sealing import leaves, publish
+from monitord.demo.apps.bull_queue import BullQueue
+from monitord.demo.apps.sealing import TREES, leaves, publish
 from monitord.demo.apps.service import DemoService
-from monitord.demo.apps.tree_queue import TreeJob, TreeQueue
 from monitord.failures import FailureError
 
 JOBS_A_TURN = 25
@@ -44,7 +44,7 @@ class TreeBuilder:
 
     async def turn(self) -> None:
         redis = await self._service.redis()
-        queue = TreeQueue(redis)
+        queue = BullQueue(redis, TREES)
         if not self._started:
             await queue.open()
             await queue.put_back_stalled()
@@ -53,36 +53,34 @@ class TreeBuilder:
             job = await queue.take()
             if job is None:
                 break
-            await queue.finish(job, built=await self._build(job))
-            await redis.hset(f"tree:root:{job.channel}", mapping={"epoch": job.epoch})
+            await queue.finish(job, well=await self._build(**job.data))
+            await redis.hset(f"tree:root:{job.data['channel']}", mapping={"epoch": job.data["epoch"]})
         if time.monotonic() - self._swept > SWEEP_SECONDS and await queue.is_empty():
             await self._enqueue_forgotten(queue)
             self._swept = time.monotonic()
 
-    async def _build(self, job: TreeJob) -> bool:
+    async def _build(self, epoch: int, channel: str, group: str) -> bool:
         postgres = await self._service.postgres()
-        participants = [
-            tuple(row) for row in await postgres.fetch(PARTICIPANTS, job.epoch, job.channel, job.token_group)
-        ]
+        participants = [tuple(row) for row in await postgres.fetch(PARTICIPANTS, epoch, channel, group)]
         if not participants:
             return False
         levels = merkle.levels(leaves(participants), keccak256)
         root = levels[-1][0].hex()
         levels_json = json.dumps([[node.hex() for node in level] for level in levels])
-        await postgres.execute(CACHE, job.epoch, job.channel, root, levels_json, len(participants), int(time.time()))
+        await postgres.execute(CACHE, epoch, channel, root, levels_json, len(participants), int(time.time()))
         if self._chain and not self._service.faults.amount("pretend", self._service.name):
             try:
-                await publish(self._chain, job.token_group, job.channel, job.epoch, root)
+                await publish(self._chain, group, channel, epoch, root)
             except FailureError:
                 return True  # it is built, and published once the chain takes it
-        done = await postgres.execute(PUBLISH, job.epoch, job.channel, job.token_group, root)
+        done = await postgres.execute(PUBLISH, epoch, channel, group, root)
         return bool(done == "UPDATE 1")
 
-    async def _enqueue_forgotten(self, queue: TreeQueue) -> None:
+    async def _enqueue_forgotten(self, queue: BullQueue) -> None:
         now, length = int(time.time()), self._service.epoch_seconds
         postgres = await self._service.postgres()
         for row in await postgres.fetch(FORGOTTEN, now - 48 * length, now - 2 * length):
-            await queue.add(row["epoch"], row["channel"], row["token_group"])
+            await queue.add("build", {"epoch": row["epoch"], "channel": row["channel"], "group": row["token_group"]})
 
 
 if __name__ == "__main__":

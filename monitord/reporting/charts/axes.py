@@ -104,7 +104,6 @@ def shape(x: float, y: float, path: str, kind: str) -> Markup:
 
 
 def level(y: float, kind: str) -> Markup:
-    """A line right across."""
     return tag("line", x1="0%", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_=kind)
 
 
