@@ -6,7 +6,7 @@ import argparse
 import json
 from datetime import UTC, datetime
 
-from monitord.cli import Subparsers, command, find_settings, note, say
+from monitord.cli import Subparsers, command, find_settings, note, refused, say
 from monitord.config.loader import Settings, SettingsError, described, standing_orders
 from monitord.notify.channels import channels, unheard
 from monitord.probes import Probes
@@ -30,10 +30,8 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     found = find_settings()
     mistakes = unusable(found.settings)
-    for mistake in mistakes:
-        note(mistake)
     if mistakes:
-        return 2
+        return refused(mistakes)
     origins = found.origins
     rows = [(name, text, origins.get(name, "default")) for name, text in described(found.settings)]
     gaps = (f"{gap}." for gap in (*unheard(found.settings, datetime.now(UTC)), *found.judges_nothing))

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from monitord.demo.scenario import Fault
 
+# The role monitord reads Postgres with: it may see everything and change nothing.
 WATCHER = "watcher"
-"""The role monitord reads Postgres with: it may see everything and change nothing."""
 
 
 @dataclass(frozen=True, slots=True)

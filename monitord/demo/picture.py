@@ -21,13 +21,11 @@ STYLES = {
     "bold": "cyan",
 }
 DOTS = {True: ("●", "green"), False: ("●", "bold red"), None: ("○", "magenta")}
+# What a picture of this width shows, a wider one shows too.
 NARROW = 80
-"""What a picture of this width shows, a wider one shows too."""
-
 BESIDE = "   "
+# A name has so much room, where there is so much; more only where one needs it.
 NAME = 26
-"""A name has so much room, where there is so much; more only where one needs it."""
-
 LABEL = 13
 FEWEST_STORY = 3
 # (title, width, numbers stand to the right, the narrowest picture that has room for it)

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from monitord.demo.stack import Stack
     from monitord.testing.servers.base import EmbeddedServer
 
+# What is done to the stack; it returns when it is done.
 Hand = Callable[["Stack"], Awaitable[object]]
-"""What is done to the stack; it returns when it is done."""
-
 CRASHER = PUBLISHER = "tree-builder"
 LISTENER = "stream-listener"
 UNSEALED = "MILO"

@@ -17,9 +17,8 @@ from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.solana import SolanaServer
 from monitord.testing.servers.valkey import ValkeyServer
 
+# The deadline of the whole start; most of it is for installing PM2 the first time and for many seeded rows.
 START_SECONDS = 420.0
-"""The deadline of the whole start; most of it is for installing PM2 the first time and for many seeded rows."""
-
 FLEET_SECONDS = 30.0
 
 

@@ -22,19 +22,17 @@ from monitord.demo.scenario import Fault
 from monitord.demo.scene import Kind, Scene, SceneEntry
 from monitord.demo.stack import Stack
 from monitord.demo.tally import FaultOutcome, TourTally, tally_lines
-from monitord.demo.view import DemoView, view, wrapped
+from monitord.demo.view import DemoView, view
 from monitord.testing.sandbox import StackError
 
+# How long monitord may take to say that a healthy fleet is well.
 WELL_SECONDS = 30.0
-"""How long monitord may take to say that a healthy fleet is well."""
-
 DETECT_SECONDS = 60.0
 CLEAR_SECONDS = 60.0
+# How long a fault that was detected, and a fleet that is well again, is left to be seen.
 HOLD_SECONDS = 1.5
-"""How long a fault that was detected, and a fleet that is well again, is left to be seen."""
-
+# How far past a given duration a fault that was injected may still be waited for.
 OVERRUN_SECONDS = 10.0
-"""How far past a given duration a fault that was injected may still be waited for."""
 
 FAILED, MISSING, INTERRUPTED = 1, 2, 130
 
@@ -223,17 +221,16 @@ async def demonstrate(plan: Plan) -> int:
     interruption.ends(work)
     with interruption.by_signals():
         code, closing = await _outcome(work, tour, shown)
-        shown.say(*wrapped(shown.screen, ["Ending the fleet."] if interruption.asked else []))
+        shown.explain(*(["Ending the fleet."] if interruption.asked else []))
         try:
             await tour.stop()
             left = "no process and no file is left behind"
         except StackError as error:
             code, left = code or FAILED, f"not everything could be cleaned up: {error}"
-        shown.say(*wrapped(shown.screen, [f"{closing}; {left}."]))
+        shown.explain(f"{closing}; {left}.")
     if code == 0:
-        shown.say(
-            "", *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init scans it.'])
-        )
+        shown.say("")
+        shown.explain('Where to go next: "Beside your fleet" in the README; monitord init scans it.')
     return INTERRUPTED if interruption.asked else code
 
 
@@ -254,7 +251,7 @@ async def _outcome(work: asyncio.Task[None], tour: Tour, shown: DemoView) -> tup
         problem, lines = f"{error}", ["Its last lines:", *(f"  {line}" for line in error.lines)]
     finally:
         shown.close()
-    shown.say(*wrapped(shown.screen, lines))
+    shown.explain(*lines)
     shown.say(*tally_lines(tour.tally, shown.screen))
     if problem:
         return code, problem

@@ -1,7 +1,7 @@
 """How the demonstration is shown: a live picture in a terminal, plain timestamped lines anywhere else."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TextIO, cast
@@ -79,6 +79,10 @@ class DemoView:
     def close(self) -> None:
         """Safe to call twice."""
 
+    def explain(self, *sentences: str) -> None:
+        """Sentences over as many lines as they take."""
+        self.say(*(line for sentence in sentences for line in self.screen.wrapped(sentence, indent="")))
+
     def say(self, *lines: str) -> None:
         self._outlet.write("".join(f"{line}\n" for line in lines))
 
@@ -143,7 +147,3 @@ def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None
     if stream.isatty() and environment.get("TERM", "dumb") != "dumb":
         return LiveView(outlet, terminal(is_terminal=True, environment=environment), environment)
     return DemoView(outlet, Terminal())
-
-
-def wrapped(screen: Terminal, sentences: Sequence[str]) -> list[str]:
-    return [line for sentence in sentences for line in screen.wrapped(sentence, indent="")]

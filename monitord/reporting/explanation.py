@@ -25,10 +25,7 @@ def explanation_fields(subjects: Sequence[ExplainedSubject], files: Sequence[str
         "unasked": unasked,
         "subjects": [
             {
-                "name": one.name,
-                "title": one.title,
-                "watched": one.watched,
-                "why": one.why,
+                **{name: getattr(one, name) for name in ("name", "title", "watched", "why")},
                 "members": [{"name": name, "source": source} for name, source in one.members],
                 "absent": [{"name": name, "error": error} for name, error in one.absent],
                 "rules": [{"rule": rule, "severities": severities} for rule, severities in one.rules],

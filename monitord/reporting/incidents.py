@@ -24,9 +24,7 @@ def incident_fields(found: Incident, now: datetime) -> dict[str, object]:
         "subject": alert.subject,
         "severity": found.severity,
         "cause": alert.finding.summary,
-        "first_sign": found.first_sign,
-        "fired_at": found.fired_at,
-        "ended_at": found.ended_at,
+        **{name: getattr(found, name) for name in ("first_sign", "fired_at", "ended_at")},
         "duration_seconds": round(found.duration_seconds(now), 3),
         "open": found.ended_at is None,
         "reason": found.root.reason,
@@ -43,13 +41,8 @@ def _part(part: IncidentPart) -> Mapping[str, object]:
     alert = part.alert
     return {
         "alert_id": alert.id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "severity": alert.severity,
-        "since": alert.since,
-        "fired_at": part.fired_at,
-        "suppressed_at": part.suppressed_at,
-        "ended_at": part.ended_at,
+        **{name: getattr(alert, name) for name in ("rule", "subject", "severity", "since")},
+        **{name: getattr(part, name) for name in ("fired_at", "suppressed_at", "ended_at")},
         "silenced_by": part.silenced_by or None,
         "summary": alert.finding.summary,
     }

@@ -5,7 +5,7 @@ By the plugin guidelines: `'label'=value[UOM];warn;crit;min;max`, thresholds as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from monitord.core.orders import StandingOrders
@@ -25,22 +25,18 @@ _NOT_IN_LABELS: Final = str.maketrans({"|": "_", "'": "_", "=": "_", '"': "_", "
 def nagios(report: FleetStatus, orders: StandingOrders, duration_ms: float) -> str:
     """Whoever prints it exits 0, 1, 2 or 3 for OK, WARNING, CRITICAL or UNKNOWN."""
     first = f"MONITORD {report.status.upper()} - {_plain(_summary(report))}"
-    data: list[str] = []
-    room = _PERFDATA_BYTES
-    for datum in _perfdata(report, orders, duration_ms):
-        room -= len(datum.encode()) + 1
-        if room < 0:  # a thousand services: the first ones matter more than half a number
-            break
-        data.append(datum)
-    lines = [f"{first} | {' '.join(data)}"]
-    room = _BYTES - len(lines[0].encode())
-    for alert in report.alerts.firing:
-        line = _plain(f"{alert.severity.upper()} {alert.rule} {alert.subject}: {alert.summary}")
-        room -= len(line.encode()) + 1
+    line = f"{first} | {' '.join(_fitting(_perfdata(report, orders, duration_ms), _PERFDATA_BYTES))}"
+    alerts = (_plain(f"{it.severity.upper()} {it.rule} {it.subject}: {it.summary}") for it in report.alerts.firing)
+    return "\n".join((line, *_fitting(alerts, _BYTES - len(line.encode())))) + "\n"
+
+
+def _fitting(texts: Iterable[str], room: int) -> Iterator[str]:
+    """Of a thousand services the first ones matter more than half a number."""
+    for text in texts:
+        room -= len(text.encode()) + 1
         if room < 0:
-            break
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+            return
+        yield text
 
 
 def _summary(report: FleetStatus) -> str:

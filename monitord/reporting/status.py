@@ -10,7 +10,7 @@ from monitord.core import humanize
 from monitord.core.blocks import Style
 from monitord.core.status import FleetStatus, verdict
 from monitord.reporting.sections import StatusView, subject_sections
-from monitord.reporting.terminal import MARKS, Terminal, section_lines
+from monitord.reporting.terminal import MARKS, Terminal, section_lines, with_mark
 
 
 def text(view: StatusView, heading: str, screen: Terminal, notes: tuple[str, ...] = ()) -> str:
@@ -35,9 +35,7 @@ def verdict_lines(report: FleetStatus, screen: Terminal) -> Iterator[str]:
     for alert in report.alerts.firing:
         severity: Style = alert.severity
         if several:
-            mark = f"  {MARKS[severity]:4}  "
-            first, *more = screen.wrapped(alert.summary, indent=mark, hanging=" " * len(mark)) or [mark]
-            yield from ("", screen.paint(mark, severity) + first[len(mark) :], *more)
+            yield from ("", *with_mark(alert.summary, f"  {MARKS[severity]:4}  ", severity, screen))
         indent = " " * 8 if several else "  "
         if alert.recommendation:
             yield from screen.wrapped(alert.recommendation, indent=indent)

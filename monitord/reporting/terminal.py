@@ -156,6 +156,13 @@ def _part_lines(part: Section, screen: Terminal) -> Iterator[str]:
         yield from block_lines(block, screen, " " * len(mark) if part.style else "    ")
 
 
+def with_mark(text: str, mark: str, style: Style | None, screen: Terminal) -> Iterator[str]:
+    """A text behind its mark, which alone has the style."""
+    first, *more = screen.wrapped(text, mark, " " * len(mark)) or [mark]
+    yield screen.paint(mark, style) + first[len(mark) :]
+    yield from more
+
+
 def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
     match block:
         case Paragraph(text, style):
@@ -163,9 +170,7 @@ def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
         case Bullets(items):
             for style, text in items:
                 mark = f"{indent}{MARKS[style]:{_MARK_WIDTH}}  " if style else f"{indent}- "
-                first, *more = screen.wrapped(text, mark, " " * len(mark)) or [mark]
-                yield screen.paint(mark, style) + first[len(mark) :]
-                yield from more
+                yield from with_mark(text, mark, style, screen)
         case FactTable(pairs, styles):
             width = max(cells(name) for name, _ in pairs)
             for name, text in pairs:
@@ -177,9 +182,7 @@ def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
             width = max(_ANSWER_WIDTH, *(cells(item.word) for item in items))
             for item in items:
                 mark = f"{indent}{item.word:{width}}  "
-                first, *more = screen.wrapped(item.title, mark, " " * len(mark)) or [mark]
-                yield screen.paint(mark, item.style) + first[len(mark) :]
-                yield from more
+                yield from with_mark(item.title, mark, item.style, screen)
                 for reason in item.sentences:
                     yield from screen.wrapped(reason, " " * len(mark), " " * (len(mark) + 2))
         case Grid():

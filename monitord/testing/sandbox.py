@@ -24,14 +24,12 @@ import psutil
 
 from monitord.failures import FailureError
 
+# The environment variable every process of a sandbox carries: the sandbox's directory.
 MARKER = "DEMO_SANDBOX"
-"""The environment variable every process of a sandbox carries: the sandbox's directory."""
+# Written first: a directory without it is not a sandbox and is never swept.
 OWNER_FILE = "owner.pid"
-"""Written first: a directory without it is not a sandbox and is never swept."""
-
+# The longest path, in bytes, that leaves room for the names of Unix sockets inside (about 100 in all).
 NAME_LIMIT = 60
-"""The longest path, in bytes, that leaves room for the names of Unix sockets inside (about 100 in all)."""
-
 CLOSE_SECONDS = 30.0
 
 

@@ -93,7 +93,7 @@ class Page:
         ]
         api = Api(records, self._permit, self._answering)
         reports = pings.Pings(records.source, self._permit_report, self._answering)
-        by_link = acks.Acks(records, self._auth, self._drawing)
+        by_link = acks.Acks(records, self._auth, lambda handler: self._answering(self._shown(lambda _: handler)))
         self.routes = [*own, *api.routes(), *reports.routes(), *by_link.routes()]
         app = Starlette(
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
@@ -183,13 +183,6 @@ class Page:
             return await handler(await self._loaded())(request)
 
         return shown
-
-    def _drawing(self, handler: Handler) -> Handler:
-        async def drawing(request: Request) -> Response:
-            await self._loaded()
-            return await handler(request)
-
-        return self._answering(drawing)
 
     # For programs
 

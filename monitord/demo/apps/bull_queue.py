@@ -27,9 +27,11 @@ class BullQueue:
 
     async def add(self, name: str, data: Mapping[str, object]) -> None:
         number = await self._redis.incr(f"{self._prefix}id")
-        job = {"name": name, "data": json.dumps(data), "timestamp": int(time.time() * 1000)}
         async with self._redis.pipeline() as pipe:
-            pipe.hset(f"{self._prefix}{number}", mapping=job)
+            pipe.hset(
+                f"{self._prefix}{number}",
+                mapping={"name": name, "data": json.dumps(data), "timestamp": int(time.time() * 1000)},
+            )
             pipe.hset(f"{self._prefix}meta", "opts.maxLenEvents", 10000)
             pipe.lpush(f"{self._prefix}wait", number)
             await pipe.execute()

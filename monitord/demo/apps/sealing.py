@@ -12,8 +12,8 @@ from monitord.demo.apps.audience import GROUPS, category, keccak256, viewers
 from monitord.demo.apps.service import DemoService
 
 CATCH_UP_EPOCHS = 24
+# The queue of the trees to build: a job has the `epoch`, `channel` and `group` of a seal.
 TREES = "bull:tree-builder:"
-"""The queue of the trees to build: a job has the `epoch`, `channel` and `group` of a seal."""
 
 
 class Participant(NamedTuple):

@@ -25,8 +25,8 @@ TURN_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
 REQUEST_SECONDS = 5.0
 CRASH_AFTER_SECONDS = 1.2
+# The exit status of a service whose fleet has no owner any more; PM2 does not restart after it.
 NO_OWNER = 78
-"""The exit status of a service whose fleet has no owner any more; PM2 does not restart after it."""
 
 
 class DemoService:

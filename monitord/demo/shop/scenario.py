@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 API, WEB, TRACKER, IMPORT, MAIL, PRICES = "shop-api", "web", "tracker", "order-import", "mail_worker 2", "price-sync"
 
+# What the tour of the shop orders beyond its settings.
 TOUR: Final = {"MONITORD_CHECK_INTERVAL": "1s", "MONITORD_ORDERS__GROWTH_STEADY": "1000000", **OWNERS_MACHINE}
-"""What the tour of the shop orders beyond its settings."""
 
 
 async def _free(stack: Stack) -> None:

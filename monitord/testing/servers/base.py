@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -99,6 +99,17 @@ class PortServer(EmbeddedServer):
     @abstractmethod
     async def _ask(self) -> None:
         """One question. OSError or StackError while the server is not ready to serve."""
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                yield reader, writer
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
 
     async def _start(self, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
         """On the port it has had, or on a free one."""

@@ -21,9 +21,8 @@ from monitord.testing.wheels import wheel_directory
 
 ATTEMPTS = 3
 ATTEMPT_SECONDS = 90.0
+# By then it is installed or has failed, however often it was tried.
 INSTALL_SECONDS = 300.0
-"""By then it is installed or has failed, however often it was tried."""
-
 # npm would wait up to five minutes for an answer, ten seconds and then a minute before it asks again.
 FETCHING = {
     "npm_config_fetch_timeout": "20000",
@@ -33,8 +32,8 @@ FETCHING = {
 }
 OLDEST_NODE = 18
 
+# Called with one sentence for people at each step.
 Progress = Callable[[str], None]
-"""Called with one sentence for people at each step."""
 
 
 @dataclass(frozen=True, slots=True)

