@@ -19,7 +19,7 @@ from monitord.demo.stack import Stack
 from monitord.storage.schema import FILE
 from monitord.testing.sandbox import package_root
 from monitord.testing.servers.pm2_install import install_pm2
-from monitord.testing.wheels import postgres_binaries, unprivileged_user
+from monitord.testing.servers.postgres import postgres_binaries, unprivileged_user
 
 CYCLE_SECONDS = 600.0
 READY_SECONDS = 60.0

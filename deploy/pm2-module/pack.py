@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from monitord import __version__
-from monitord.testing.wheels import wheel_directory
+from monitord.testing.servers.base import wheel_directory
 
 HERE = Path(__file__).parent
 PACK_SECONDS = 60

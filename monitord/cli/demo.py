@@ -53,9 +53,13 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demonstration: 0, 1 when a fault was missed or something failed, 2 for mistakes, 130 interrupted."""
-    mistake = _mistake(arguments)
-    if mistake:
-        note(mistake)
+    try:
+        duration = _duration(arguments)
+    except ValueError as error:
+        note(f"--duration: {error}")
+        return 2
+    if arguments.port is not None and not 0 < arguments.port < 65536:
+        note(f"--port: {arguments.port} is no port; write a number from 1 to 65535")
         return 2
     if absent := extra.absent():
         return _with_extra(absent)
@@ -68,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     except scenario.FaultError as error:
         note(str(error))
         return 2
-    return asyncio.run(tour.demonstrate(tour.Plan(fleet, faults, _duration(arguments), arguments.port)))
+    return asyncio.run(tour.demonstrate(tour.Plan(fleet, faults, duration, arguments.port)))
 
 
 def _with_extra(absent: list[str]) -> int:
@@ -82,16 +86,6 @@ def _with_extra(absent: list[str]) -> int:
     except extra.ExtraError as error:
         note(f"{again} ({error})")
     return 2
-
-
-def _mistake(arguments: argparse.Namespace) -> str:
-    try:
-        _duration(arguments)
-    except ValueError as error:
-        return f"--duration: {error}"
-    if arguments.port is not None and not 0 < arguments.port < 65536:
-        return f"--port: {arguments.port} is no port; write a number from 1 to 65535"
-    return ""
 
 
 def _duration(arguments: argparse.Namespace) -> timedelta | None:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -77,13 +78,9 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
     try:
         outcomes = await asyncio.gather(*trials)
     finally:
-        try:
+        with suppress(TimeoutError):  # the process ends all the same
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await asyncio.gather(
-                    *(channel.close() for channel in configured), *([heart.close()] if heart is not None else [])
-                )
-        except TimeoutError:
-            pass  # the process ends all the same
+                await asyncio.gather(*(one.close() for one in (*configured, heart) if one is not None))
     gaps = unheard(settings, datetime.now(UTC))
     for gap in gaps:
         note(f"monitord notify test: {gap}.")

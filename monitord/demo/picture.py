@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 from rich.console import Group
@@ -72,15 +73,8 @@ def _wide(scene: Scene, report: Fields, width: int, left: int, room: int) -> lis
     right = width - left - len(BESIDE)
     left_lines = _services(report, left, most=max(2, room - 2))
     right_lines = [_title(_measured(scene), right), *_measures(scene, report, right)]
-    lines = []
-    for number in range(max(len(left_lines), len(right_lines))):
-        service = left_lines[number] if number < len(left_lines) else Text()
-        line = _cut(service, left, pad=True)
-        line.append(BESIDE)
-        if number < len(right_lines):
-            line.append_text(right_lines[number])
-        lines.append(line)
-    return lines[:room]
+    both = zip_longest(left_lines, right_lines, fillvalue=Text())
+    return [Text.assemble(_cut(service, left, pad=True), BESIDE, measure) for service, measure in both][:room]
 
 
 def _head(scene: Scene, width: int) -> Text:

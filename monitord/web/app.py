@@ -38,13 +38,8 @@ _STATIC: Final = {
 # What anybody may read even where others can reach the page.
 _HEALTH: Final = "/healthz"
 _STREAM: Final = "/events"
-_OPEN: Final = (
-    _HEALTH,
-    "/static/",
-    "/login",
-    pings.PLACE,
-    acks.PLACE,
-)  # whoever reports is asked there, and a link is a token
+# Whoever reports is asked there, and a link is a token.
+_OPEN: Final = (_HEALTH, "/static/", "/login", pings.PLACE, acks.PLACE)
 _FOR_PROGRAMS: Final = ("/api/", _HEALTH, "/metrics", _STREAM, "/static/", pings.PLACE)
 _WORDS: Final = {"Not Found": "There is nothing here.", "Method Not Allowed": "That cannot be done here."}
 

@@ -50,11 +50,6 @@ class Pings:
         ]
 
     async def _answer(self, request: Request) -> Response:
-        await self._keep(request)
-        await _pass_over(request)
-        return PlainTextResponse("OK")
-
-    async def _keep(self, request: Request) -> None:
         if not same_origin(request.headers):  # a page elsewhere could report with an image
             raise Problem(403, "A job reports by itself, not through a page.")
         await self._permit(request)
@@ -64,6 +59,8 @@ class Pings:
             raise Problem(404, "A job reports at /ping/NAME, /ping/NAME/start, /ping/NAME/fail or /ping/NAME/EXIT.")
         if not await self._source.report_job(name, *said):
             raise Problem(404, "There is no check of type checkin of this name.")
+        await _pass_over(request)
+        return PlainTextResponse("OK")
 
 
 async def _pass_over(request: Request) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from monitord.cli.pm2_config import ecosystem
 from monitord.testing.sandbox import StackError, package_root
-from monitord.testing.wheels import wheel_directory
+from monitord.testing.servers.base import wheel_directory
 
 from .program import PATIENCE, monitord
 

@@ -23,11 +23,11 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from monitord.demo.stack import Stack
 from monitord.testing.sandbox import Sandbox, StackError, processes_of
+from monitord.testing.servers.base import wheel_directory
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
 from monitord.testing.watchdog import sweep
-from monitord.testing.wheels import wheel_directory
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 

@@ -17,8 +17,8 @@ import pytest
 from monitord import __version__
 from monitord.demo import extra
 from monitord.pm2 import client, process_list
+from monitord.testing.servers.base import wheel_directory
 from monitord.testing.servers.pm2 import Pm2Server
-from monitord.testing.wheels import wheel_directory
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -38,9 +38,4 @@ def report_plots(report: Report) -> Callable[[Plot], Markup | None]:
         plots["value_small", check.name] = partial(value_spark, check, span)
     for n, group in enumerate(report.of(SEALING_REPORT).groups, 1):
         plots["delays", group.group] = partial(seal_plot, f"seals-{n}", group)
-    return partial(_drawn, plots)
-
-
-def _drawn(plots: Mapping[tuple[PlotName, str], Callable[[], Markup]], it: Plot) -> Markup | None:
-    draw = plots.get((it.plot, it.of))
-    return None if draw is None else draw()
+    return lambda it: plots[it.plot, it.of]() if (it.plot, it.of) in plots else None

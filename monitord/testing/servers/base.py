@@ -1,6 +1,7 @@
 """What every embedded server does: it is started, frozen, killed and started again, each with a deadline."""
 
 import asyncio
+import importlib.util
 import os
 import signal
 import subprocess
@@ -152,3 +153,11 @@ class PortServer(EmbeddedServer):
             with suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(self._process.wait, self.stop_seconds)
         await super()._await_end(doomed)
+
+
+def wheel_directory(module: str, distribution: str) -> Path:
+    """Where a package keeps its files, without importing it. StackError where it is not installed (`missing`)."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError("missing", f"{distribution} is not installed: pip install 'monitord[demo]'")
+    return Path(spec.submodule_search_locations[0])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitord.testing.sandbox import Sandbox, StackError
-from monitord.testing.wheels import wheel_directory
+from monitord.testing.servers.base import wheel_directory
 
 ATTEMPTS = 3
 ATTEMPT_SECONDS = 90.0

