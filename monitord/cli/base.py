@@ -10,16 +10,17 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from monitord.cli import note
+from monitord.cli import note, told_settings
 from monitord.config.settings import with_alias
 from monitord.core import humanize, units
+from monitord.core.merkle import Hash
 from monitord.core.model import Observation
 from monitord.failures import FailureError
 from monitord.reporting.terminal import clean, clip
@@ -157,6 +158,25 @@ def postgres_session(settings: Settings) -> Session:
         return Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
     except DsnError as error:
         raise FailureError("internal", f"{with_alias('MONITORD_POSTGRES__DSN')}: {error}") from None
+
+
+async def over_seals(command: str, work: Callable[[Settings, Session, Hash], Awaitable[int]]) -> int:
+    """The exit code of `work` over the Postgres of the settings; of what it cannot have, a line on stderr."""
+    from monitord.keccak import load_keccak256
+
+    found = told_settings()
+    try:
+        keccak256, session = load_keccak256(), postgres_session(found.settings)
+    except FailureError as error:
+        note(f"monitord {command}: {error.error}")
+        return MISTAKE
+    try:
+        return await work(found.settings, session, keccak256)
+    except FailureError as error:
+        note(f"monitord {command}: {clean(error.error)}")
+        return UNREADABLE
+    finally:
+        await session.close()
 
 
 @asynccontextmanager

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
-from monitord.cli import Subparsers, command, note, say, stdout_terminal, told_settings
-from monitord.cli.base import MISTAKE, UNREADABLE, is_label, postgres_session, run_once, seals_read
+from monitord.cli import Subparsers, command, note, say, stdout_terminal
+from monitord.cli.base import MISTAKE, is_label, over_seals, run_once, seals_read
+from monitord.config.loader import Settings
 from monitord.core import humanize, merkle
 from monitord.core.blocks import Style
 from monitord.core.channel_account import compared
 from monitord.core.merkle import Hash
-from monitord.core.roots import Seal, Tree, plain
+from monitord.core.roots import plain
 from monitord.core.subjects.chain_facts import NAME as CHAIN
 from monitord.core.subjects.chain_facts import ChainSettings, Known
 from monitord.failures import FailureError
 from monitord.jsonable import document
-from monitord.keccak import load_keccak256
 from monitord.postgres import queries, seals
 from monitord.postgres.participation import upper
 from monitord.postgres.session import Session
@@ -29,7 +31,6 @@ from monitord.reporting.terminal import Terminal, clean
 _DEADLINE_SECONDS: Final = 60.0
 # Of more participants no tree is made in memory: 128 MB of nodes.
 MOST_PARTICIPANTS: Final = 1 << 20
-_HEX_DIGITS: Final = 64
 _ON_CHAIN: Final[Mapping[Known | None, str]] = {
     None: "not asked",
     "UNKNOWN": "unknown: it was not reached",
@@ -86,34 +87,21 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     user = plain(arguments.user_hash)
-    try:
-        if len(bytes.fromhex(user)) * 2 != _HEX_DIGITS or len(user) != _HEX_DIGITS:
-            raise ValueError
-    except ValueError:
+    if not re.fullmatch("[0-9a-f]{64}", user):
         note("--user-hash: it must be 64 hex digits")
         return MISTAKE
     if not is_label(arguments.epoch):
         return MISTAKE
-    return run_once(_prove(arguments, user))
+    return run_once(over_seals("proof", partial(_prove, arguments, user)))
 
 
-async def _prove(arguments: argparse.Namespace, user: str) -> int:
-    found = told_settings()
-    try:
-        keccak256, session = load_keccak256(), postgres_session(found.settings)
-    except FailureError as error:
-        note(f"monitord proof: {error.error}")
-        return MISTAKE
-    try:
-        made = await _proof(session, arguments, user, keccak256)
-        own: ChainSettings = getattr(found.settings, CHAIN).given
-        if own.rpc_urls:
-            made = await _beside_chain(made, own, session, keccak256)
-    except FailureError as error:
-        note(f"monitord proof: {clean(error.error)}")
-        return UNREADABLE
-    finally:
-        await session.close()
+async def _prove(
+    arguments: argparse.Namespace, user: str, settings: Settings, session: Session, keccak256: Hash
+) -> int:
+    made = await _proof(session, arguments, user, keccak256)
+    own: ChainSettings = getattr(settings, CHAIN).given
+    if own.rpc_urls:
+        made = await _beside_chain(made, own, session, keccak256)
     if arguments.format == "json":
         say(document(_fields(made)))
     else:
@@ -125,7 +113,8 @@ async def _proof(session: Session, arguments: argparse.Namespace, user: str, kec
     epoch, channel = arguments.epoch, arguments.channel
     async with seals_read(session) as connection:
         several = await seals.sealed_for(connection, epoch, channel)
-        of_group = [one for one in several if arguments.group in (None, one.group) or _same(one, arguments.group)]
+        group = arguments.group
+        of_group = [one for one in several if group is None or upper(one.group) == upper(group)]
         if not of_group:
             raise FailureError("missing", f"there is no seal of {channel} for the label {epoch}")
         index = await connection.fetchval(queries.PARTICIPANT, epoch, channel, user)
@@ -137,7 +126,22 @@ async def _proof(session: Session, arguments: argparse.Namespace, user: str, kec
             if len(leaves) > MOST_PARTICIPANTS:
                 raise FailureError("internal", f"it has more than {MOST_PARTICIPANTS} participants")
         tree = await seals.tree_of(connection, epoch, channel)
-    return _made(arguments, index, leaves, of_group, tree, keccak256)
+    siblings = tuple(merkle.proof(leaves, index, keccak256))
+    root = merkle.root(leaves, keccak256)
+    if not merkle.proves(leaves[index], siblings, root, keccak256):
+        raise FailureError("internal", "the proof does not lead to its own root")
+    return Proof(
+        epoch=epoch,
+        channel=channel,
+        index=index,
+        participants=len(leaves),
+        leaf=leaves[index],
+        siblings=siblings,
+        root=root,
+        sealed=any(plain(one.root) == root.hex() for one in of_group),
+        tree=None if tree is None else plain(tree.root) == root.hex(),
+        sealed_for=seals.names(of_group),
+    )
 
 
 async def _beside_chain(made: Proof, own: ChainSettings, session: Session, keccak256: Hash) -> Proof:
@@ -170,48 +174,13 @@ async def _beside_chain(made: Proof, own: ChainSettings, session: Session, kecca
     return best
 
 
-def _same(seal: Seal, group: str) -> bool:
-    return upper(seal.group) == upper(group)
-
-
-def _made(
-    arguments: argparse.Namespace,
-    index: int,
-    leaves: list[bytes],
-    of_group: list[Seal],
-    tree: Tree | None,
-    keccak: Hash,
-) -> Proof:
-    siblings = tuple(merkle.proof(leaves, index, keccak))
-    root = merkle.root(leaves, keccak)
-    if not merkle.proves(leaves[index], siblings, root, keccak):
-        raise FailureError("internal", "the proof does not lead to its own root")
-    return Proof(
-        epoch=arguments.epoch,
-        channel=arguments.channel,
-        index=index,
-        participants=len(leaves),
-        leaf=leaves[index],
-        siblings=siblings,
-        root=root,
-        sealed=any(plain(one.root) == root.hex() for one in of_group),
-        tree=None if tree is None else plain(tree.root) == root.hex(),
-        sealed_for=seals.names(of_group),
-    )
-
-
 def _fields(made: Proof) -> dict[str, object]:
     return {
-        "channel": made.channel,
-        "epoch": made.epoch,
-        "index": made.index,
-        "participants": made.participants,
+        **{name: getattr(made, name) for name in ("channel", "epoch", "index", "participants")},
         "leaf": made.leaf.hex(),
         "proof": [sibling.hex() for sibling in made.siblings],
         "root": made.root.hex(),
-        "sealed": made.sealed,
-        "tree": made.tree,
-        "chain": made.chain,
+        **{name: getattr(made, name) for name in ("sealed", "tree", "chain")},
         "chain_state": made.state,
         "chain_account": made.account,
     }

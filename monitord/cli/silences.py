@@ -55,7 +55,7 @@ def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "unsilence",
-        _unsilence,
+        lambda asked: put("unsilence", lambda held, now: commands.unsilence(now, asked.id, held.silences), _unsilenced),
         "Ends a silence: what it covers and still stands fires. Exits 0, 2 for mistakes, 3 when the "
         "snapshot cannot be read or written.",
     )
@@ -63,7 +63,9 @@ def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "ack",
-        _ack,
+        lambda asked: put(
+            "ack", lambda held, now: commands.ack(now, asked.alert_id, held.state.alerts.values()), _acknowledged
+        ),
         "Acknowledges an alert: it fires on, without reminders, until it ends or grows worse. Exits 0, 2 "
         "for mistakes, 3 when the snapshot cannot be read or written.",
     )
@@ -71,7 +73,9 @@ def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "forget",
-        _forget,
+        lambda asked: put(
+            "forget", lambda held, now: commands.forget(now, asked.subject, held.state, held.orders), _forgotten
+        ),
         "Takes a service out of the roster that monitord has learned, and ends its alerts. What "
         "MONITORD_ORDERS__SERVICES names is expected all the same. `postgres` forgets which database it was: the one "
         "that is read next is the known one. Exits 0, 2 for mistakes, 3 when the snapshot cannot be read or written.",
@@ -127,32 +131,19 @@ def _listed_text(held: HeldState, now: datetime) -> str:
     return silences_text(tuple(held.silences.values()), waiting, held.state.alerts, now, screen)
 
 
-def _unsilence(arguments: argparse.Namespace) -> int:
-    return put("unsilence", lambda held, now: commands.unsilence(now, arguments.id, held.silences), _unsilence_answer)
-
-
-def _unsilence_answer(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+def _unsilenced(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     yield f"{command.target}: {about(held.silences[command.target])} is not quiet any more."
     quiet = [f"{a.rule} {a.subject}" for a in held.state.alerts.values() if a.silenced_by == command.target]
     if quiet:
         yield f"It kept {humanize.listed(quiet)} quiet, which will fire if nothing else covers it."
 
 
-def _ack(arguments: argparse.Namespace) -> int:
-    return put("ack", lambda held, now: commands.ack(now, arguments.alert_id, held.state.alerts.values()), _ack_answer)
-
-
-def _ack_answer(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+def _acknowledged(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     alert = next(a for a in held.state.alerts.values() if a.id == command.target)
     yield f"{alert.id}: {alert.rule} of {alert.subject} is acknowledged until it ends or grows worse."
 
 
-def _forget(arguments: argparse.Namespace) -> int:
-    name = arguments.subject
-    return put("forget", lambda held, now: commands.forget(now, name, held.state, held.orders), _forget_answer)
-
-
-def _forget_answer(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+def _forgotten(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     name = command.target
     history = held.state.history
     yield from forgotten(name, history, held.orders)

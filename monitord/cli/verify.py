@@ -9,17 +9,17 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
-from monitord.cli import Subparsers, command, note, say, stdout_terminal, told_settings
-from monitord.cli.base import MISTAKE, UNREADABLE, Progress, is_label, length, postgres_session, run_once, seals_read
+from monitord.cli import Subparsers, command, note, say, stdout_terminal
+from monitord.cli.base import MISTAKE, Progress, is_label, length, over_seals, run_once, seals_read
+from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.blocks import Style
 from monitord.core.merkle import Hash
 from monitord.core.roots import RESULTS, Result, Seal, Verification
-from monitord.failures import FailureError
 from monitord.jsonable import document
-from monitord.keccak import load_keccak256
 from monitord.postgres import seals
 from monitord.postgres.seals import SealSelection
 from monitord.postgres.session import Session
@@ -56,32 +56,22 @@ def run(arguments: argparse.Namespace) -> int:
         return MISTAKE
     if arguments.epoch is not None and not is_label(arguments.epoch):
         return MISTAKE
-    return run_once(_verify(arguments, back))
+    return run_once(over_seals("verify", partial(_verify, arguments, back)))
 
 
-async def _verify(arguments: argparse.Namespace, back: timedelta) -> int:
-    found = told_settings()
+async def _verify(
+    arguments: argparse.Namespace, back: timedelta, _: Settings, session: Session, keccak256: Hash
+) -> int:
     now = datetime.now(UTC)
     wanted = _selection(arguments, back, now)
     loop = asyncio.get_running_loop()
     began = loop.time()
     done: list[Verification] = []
-    try:
-        keccak256, session = load_keccak256(), postgres_session(found.settings)
-    except FailureError as error:
-        note(f"monitord verify: {error.error}")
-        return MISTAKE
-    try:
-        with Progress() as progress:
-            async with aclosing(_verified(session, wanted, arguments.sample, keccak256)) as each:
-                async for one in each:
-                    done.append(one)
-                    progress.show(lambda: _so_far(done, loop.time() - began))
-    except FailureError as error:
-        note(f"monitord verify: {clean(error.error)}")
-        return UNREADABLE
-    finally:
-        await session.close()
+    with Progress() as progress:
+        async with aclosing(_verified(session, wanted, arguments.sample, keccak256)) as each:
+            async for one in each:
+                done.append(one)
+                progress.show(lambda: _so_far(done, loop.time() - began))
     took = loop.time() - began
     counts = Counter(one.result for one in done)
     if arguments.format == "json":
@@ -106,7 +96,7 @@ async def _verified(
     loop = asyncio.get_running_loop()
     pages = _pages(session, wanted)
     if sample is not None:
-        pages = _whole(await _sampled(pages, sample))
+        pages = _sampled(pages, sample)
     async with aclosing(pages) as several:
         async for page in several:
             left = list(reversed(page))
@@ -132,11 +122,7 @@ async def _pages(session: Session, wanted: SealSelection) -> AsyncGenerator[list
         after = page[-1]
 
 
-async def _whole(page: list[Seal]) -> AsyncGenerator[list[Seal], None]:
-    yield page
-
-
-async def _sampled(pages: AsyncIterable[list[Seal]], many: int) -> list[Seal]:
+async def _sampled(pages: AsyncIterable[list[Seal]], many: int) -> AsyncGenerator[list[Seal], None]:
     """So many seals of all pages, each as likely as another (a reservoir), the newest first."""
     kept: list[tuple[int, Seal]] = []
     seen = 0
@@ -147,7 +133,7 @@ async def _sampled(pages: AsyncIterable[list[Seal]], many: int) -> list[Seal]:
             elif (place := random.randrange(seen + 1)) < many:  # noqa: S311 - no secret
                 kept[place] = (seen, seal)
             seen += 1
-    return [seal for _, seal in sorted(kept, key=lambda each: each[0])]
+    yield [seal for _, seal in sorted(kept, key=lambda each: each[0])]
 
 
 def _so_far(done: list[Verification], seconds: float) -> str:

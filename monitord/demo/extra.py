@@ -42,7 +42,6 @@ def requirements() -> list[str]:
 
 
 def directory() -> Path:
-    """Where the environment is: in the user's cache, one for each version of monitord and of Python."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Path(base) / "monitord" / f"demo-{__version__}-python{python}"

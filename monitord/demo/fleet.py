@@ -70,7 +70,6 @@ def ecosystem(place: Place) -> dict[str, object]:
 
 
 def servers(place: Place) -> dict[str, str]:
-    """Where a fleet's servers are, and how often to check them."""
     return {
         "MONITORD_STATE_DIR": str(place.directory / "monitord"),
         "MONITORD_CHECK_INTERVAL": "2s",

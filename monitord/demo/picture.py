@@ -196,7 +196,6 @@ def _redis(redis: Fields) -> list[tuple[str, bool]]:
 
 
 def _measure(label: str, parts: Sequence[tuple[str, bool]], width: int) -> Text:
-    """A label and its parts; parts that are not needed give way, the last first."""
     kept = [part for part in parts if part[0]]
     while len("   ".join(text for text, _ in kept)) > width - LABEL:
         spare = [part for part in kept if not part[1]]

@@ -2,6 +2,7 @@
 
 import asyncio
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ import asyncpg
 from monitord.demo.apps.faults import Faults
 from monitord.demo.fleets import WATCHER, DemoFleet, Place, fleet_named
 from monitord.testing.sandbox import Sandbox, StackError, free_port
+from monitord.testing.servers.base import EmbeddedServer
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.pm2_install import Progress
 from monitord.testing.servers.postgres import PostgresServer
@@ -79,24 +81,19 @@ class Stack:
         self._progress(f"starting Postgres, Valkey and PM2 in {self.sandbox.directory}")
         async with asyncio.TaskGroup() as servers:
             servers.create_task(self._start_postgres())
-            servers.create_task(self._start_valkey())
-            servers.create_task(self._start_pm2())
+            servers.create_task(self._start_server(self.valkey, lambda: f"Valkey answers on port {self.valkey.port}"))
+            servers.create_task(self._start_server(self.pm2, lambda: f"PM2 answers, pid {self.pm2.pid}"))
             if self.fleet.published is not None:
                 servers.create_task(self.chain.start())
         await self._publish_past()
         await self.start_fleet()
 
-    async def _start_valkey(self) -> None:
-        await self.valkey.start()
-        self._progress(f"Valkey answers on port {self.valkey.port}")
-
-    async def _start_pm2(self) -> None:
-        await self.pm2.start()
-        self._progress(f"PM2 answers, pid {self.pm2.pid}")
+    async def _start_server(self, server: EmbeddedServer, says: Callable[[], str]) -> None:
+        await server.start()
+        self._progress(says())
 
     async def _start_postgres(self) -> None:
-        await self.postgres.start()
-        self._progress(f"Postgres answers on port {self.postgres.port}")
+        await self._start_server(self.postgres, lambda: f"Postgres answers on port {self.postgres.port}")
         if self._seed_rows:
             self._progress(f"writing {self._seed_rows:,} old rows")
         try:

@@ -56,8 +56,6 @@ class Outlet:
 
 
 class DemoView:
-    """Plain lines; also what a live view does before it opens and after it closes."""
-
     every = STATUS_SECONDS
     """Seconds from one frame to the next."""
 

@@ -36,7 +36,6 @@ class Splitter:
         self._missing = 0
 
     def feed(self, piece: bytes) -> list[Line]:
-        """The lines that end with this piece."""
         *ended, rest = piece.split(b"\n")
         lines = []
         for part in ended:
@@ -63,8 +62,6 @@ class Splitter:
 
 @dataclass(slots=True)
 class _Place:
-    """How far one file has been read."""
-
     inode: int
     offset: int = 0
     splitter: Splitter = field(default_factory=Splitter)

@@ -66,7 +66,6 @@ class LineWriter:
         return None if error is None else WriteTrouble(self._sink, error, self._lost)
 
     def put(self, when: datetime, line: bytes) -> None:
-        """Take a line (with its newline) and return at once."""
         with self._changed:
             self._lines.append((when, line))
             self._bytes += len(line)

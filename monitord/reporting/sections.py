@@ -90,7 +90,6 @@ def _is_blank(block: Block) -> bool:
 
 
 def _is_said(block: Block, probe: ProbeStatus) -> bool:
-    """Whether it repeats of a package what the probe's status has."""
     said = block.text.removeprefix("Unknown: ").rstrip(".") if isinstance(block, Paragraph) else ""
     return bool(said) and said in (probe.error or "")
 

@@ -44,8 +44,6 @@ class AlertCard:
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """An alert in a line, and why it is no more than that."""
-
     alert: Alert
     why: str = ""
 
@@ -149,7 +147,6 @@ def alerts_page(view: PageContext, back: timedelta) -> AlertsPage:
 
 
 def alert_page(alert_id: str, view: PageContext) -> AlertPage | None:
-    """What is known of one alert; None where nothing is. Its incident has its cause, and all that this explains."""
     living = next((one for one in view.seen.decision.state.alerts.values() if one.id == alert_id), None)
     kept = view.incidents
     found = value_of(kept)

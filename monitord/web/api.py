@@ -161,7 +161,6 @@ def the_seen(records: Records) -> PublishedCycle:
 
 
 def status_fields(records: Records) -> dict[str, object]:
-    """What `status --format json` says, of this process."""
     seen = the_seen(records)
     fields = seen.fields | {"age_seconds": round(seen.age_seconds, 3), "pid": os.getpid()}
     fields["silences"] = [silence_fields(one, now()) for one in records.source.silences]

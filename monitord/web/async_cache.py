@@ -92,7 +92,6 @@ class AsyncCache(Generic[T]):
         return not self._holds(kept) or age >= min(_TOO_OLD_SECONDS, _TIMES_TOO_LONG * self._lasts(kept))
 
     def _holds(self, kept: CacheEntry[T]) -> bool:
-        """Whether it was begun since what there was last expired."""
         return kept.made - kept.cost >= self._expired
 
     def _lasts(self, kept: CacheEntry[T]) -> float:

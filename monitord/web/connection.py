@@ -50,7 +50,6 @@ class ClientConnection(H11Protocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """What was sent may complete a phase; it never prolongs one."""
         super().data_received(data)
         self._enter()
 

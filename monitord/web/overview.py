@@ -194,7 +194,6 @@ def _span_words(view: PageContext, recorded: RenderedPage | None) -> str:
 
 
 def _is_wide(section: Section) -> bool:
-    """Whether a section draws what it says in its table, or beside it, as a line of time."""
     return any(isinstance(it, Timeline) or (isinstance(it, Grid) and it.has_plots) for it in section.blocks)
 
 

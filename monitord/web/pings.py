@@ -37,7 +37,6 @@ def reported(what: str) -> tuple[Kind, int | None] | None:
 
 class Pings:
     def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]], answering: Answering) -> None:
-        """`permit` lets through who may report, and raises Problem for who may not; `answering` answers that."""
         self._source = source
         self._permit = permit
         self._answering = answering

@@ -126,7 +126,6 @@ def _recorded(name: str, view: PageContext) -> RecordedHours:
 
 
 def _app_figures(service: ServiceReport, span: TimeSpan, view: PageContext) -> Iterator[Figure]:
-    """What the app reported; nothing of one that reports nothing."""
     if service.event_loop:
         limit = view.seen.decision.orders.event_loop_latency_of(service.name)
         yield Figure(
@@ -138,7 +137,6 @@ def _app_figures(service: ServiceReport, span: TimeSpan, view: PageContext) -> I
 
 
 def _error_figures(service: ServiceReport, span: TimeSpan, limit: float | None) -> Iterator[Figure]:
-    """The lines that it wrote to stderr; nothing of one that wrote none."""
     if any(value for _, value in service.errors):
         caption = "Lines that it wrote to stderr, a minute. Dotted: nobody counted."
         yield Figure(caption, errors_plot("errors", service, span, limit))

@@ -30,8 +30,6 @@ NO_OWNER = 78
 
 
 class DemoService:
-    """One service: its settings from the environment, its connections, its faults, its loop."""
-
     def __init__(self, name: str) -> None:
         self.name = name
         self.epoch_seconds = int(os.environ["FLEET_EPOCH_SECONDS"])

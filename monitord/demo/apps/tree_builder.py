@@ -34,8 +34,6 @@ FORGOTTEN = """
 
 
 class TreeBuilder:
-    """Works the queue, and checks now and then for seals whose job got lost with a Redis."""
-
     def __init__(self, service: DemoService) -> None:
         self._service = service
         self._chain = os.environ.get("FLEET_CHAIN_URL", "")

@@ -112,7 +112,6 @@ def upright(x: float, upper: float, lower: float, kind: str, **more: object) -> 
 
 
 def across(start: float, end: float) -> dict[str, str]:
-    """Where a rectangle stands along a plot."""
     return {"x": percent(start), "width": percent(end - start)}
 
 

@@ -227,7 +227,6 @@ def blanks_of(points: Sequence[Point], span: TimeSpan) -> Iterator[tuple[float, 
 
 
 def value_plot(ident: str, check: CheckReport, span: TimeSpan) -> Markup:
-    """Broken and dotted where there was no number."""
     known = [value for _, value in check.values if value is not None]
     limits = [limit for limit in (check.warning, check.critical) if limit is not None]
     levels = [at for limit in limits for at in limit.ends]

@@ -52,7 +52,6 @@ def spark(service: ServiceReport, span: TimeSpan) -> Markup:
 
 
 def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
-    """Dotted where there was no number."""
     known = [value for _, value in check.values if value is not None]
     if not known:
         return text(NOTHING)

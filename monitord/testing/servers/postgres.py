@@ -125,7 +125,6 @@ class PostgresServer(PortServer):
 
     @asynccontextmanager
     async def connection(self, database: str, *, timeout: float = 10) -> AsyncIterator["asyncpg.Connection"]:
-        """As `connect`, and closed in the end."""
         connection = await self.connect(database, timeout=timeout)
         try:
             yield connection
@@ -133,7 +132,6 @@ class PostgresServer(PortServer):
             await connection.close(timeout=5)
 
     async def create_database(self, name: str) -> str:
-        """Return the DSN of the empty database."""
         await self.execute(f'CREATE DATABASE "{name}"')
         return self.dsn(name)
 

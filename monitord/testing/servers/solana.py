@@ -86,14 +86,12 @@ class LocalChain:
         self.put(address, data, TOKENS[1])
 
     def deploy(self, program: str, slot: int) -> None:
-        """Put the program there, as last deployed in this slot."""
         where = encode(derived((decode(program),), decode(LOADER))[0])
         self.put(program, (2).to_bytes(4, "little") + decode(where), LOADER, executable=True)
         authority, code = b"\1" + bytes(range(32)), b"\x7fELF" + bytes(4096)
         self.put(where, (3).to_bytes(4, "little") + slot.to_bytes(8, "little") + authority + code, LOADER)
 
     def publish(self, program: str, mint: str, streamer: bytes, epoch: int, root: bytes, bitmap: int = 1024) -> str:
-        """Put a root into a channel's ring, as the program does; return the account's address."""
         where, bump = channel_address(program, mint, streamer)
         address = encode(where)
         there = self.accounts.get(address)
