@@ -180,7 +180,9 @@ def _fields(made: Proof) -> dict[str, object]:
         "leaf": made.leaf.hex(),
         "proof": [sibling.hex() for sibling in made.siblings],
         "root": made.root.hex(),
-        **{name: getattr(made, name) for name in ("sealed", "tree", "chain")},
+        "sealed": made.sealed,
+        "tree": made.tree,
+        "chain": made.chain,
         "chain_state": made.state,
         "chain_account": made.account,
     }
