@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 KEPT_COMPLETED = 20
 
 
-class Job(NamedTuple):
+class QueueJob(NamedTuple):
     id: str
     data: dict[str, Any]
 
@@ -36,7 +36,7 @@ class BullQueue:
             pipe.lpush(f"{self._prefix}wait", number)
             await pipe.execute()
 
-    async def take(self) -> Job | None:
+    async def take(self) -> QueueJob | None:
         """Move the oldest waiting job to the active ones; None when nothing waits."""
         moved = await self._redis.lmove(f"{self._prefix}wait", f"{self._prefix}active", "RIGHT", "LEFT")
         if moved is None:
@@ -46,9 +46,9 @@ class BullQueue:
         if data is None:
             await self._redis.lrem(f"{self._prefix}active", 1, number)
             return None
-        return Job(number, json.loads(data))
+        return QueueJob(number, json.loads(data))
 
-    async def finish(self, job: Job, *, well: bool) -> None:
+    async def finish(self, job: QueueJob, *, well: bool) -> None:
         """Only the last few completed are kept."""
         async with self._redis.pipeline() as pipe:
             pipe.lrem(f"{self._prefix}active", 1, job.id)
