@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 from monitord.core.model import Status
 from monitord.core.status import FleetStatus, ProbeStatus
-from monitord.core.subjects.base import MetricFamily, MetricGroup, metrics_of
+from monitord.core.subjects.base import MetricFamily, MetricGroup, metrics_of, seconds
 from monitord.core.subjects.registry import registered
 
 
@@ -112,7 +112,7 @@ _CHANNEL: Final = metrics_of(
 _PROBE: Final = metrics_of(
     ProbeStatus,
     MetricFamily("probe_up", "Whether a configured probe could measure.", lambda o: o.status == "ok"),
-    ("probe_duration_seconds", "How long a probe's last turn took.", "duration_ms"),
+    MetricFamily("probe_duration_seconds", "How long a probe's last turn took.", lambda o: seconds(o.duration_ms)),
     MetricFamily(
         "probe_unmeasured_subjects",
         "What a probe could not measure of a server that answers.",
