@@ -236,7 +236,7 @@ def told(
             forms.append("")
             continue
         first = wanted(place) if most < MOST_PER_APP else ()
-        if form is not before[0] or first is not before[1]:
+        if form is not before[0] or first != before[1]:
             before = form, first
             written, pick = form.chosen(most, first)
         forms.append(written)
