@@ -20,6 +20,12 @@ def nearest(written: str, known: Iterable[str], cutoff: float = 0.0) -> str:
     return next(iter(difflib.get_close_matches(written, list(known), 1, cutoff)), "")
 
 
+def hint(written: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a name that is not known: which it may have been meant for; "" where none is near."""
+    near = nearest(written, known, 0.5)
+    return f"; the nearest is {near}" if near else ""
+
+
 def is_pattern(written: str) -> bool:
     return not _SIGNS.isdisjoint(written)
 

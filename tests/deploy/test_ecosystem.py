@@ -222,6 +222,7 @@ async def test_sigusr1_before_python_runs_its_first_line_does_not_end_it(
     await starting
     assert checkout.exits() == []
     assert await checkout.status() == "online"
+    os.kill(process, signal.SIGUSR1)  # all others may have come before it had a handler
     await checkout.said("check_completed", trigger="signal")
 
 

@@ -129,7 +129,7 @@ async def test_while_one_is_under_way_no_other_begins_and_closing_ends_it(sampli
     one.sampler.start(NOON + 1200 + HOUR, LABEL, OLDEST)
     assert one.sampler._task is first
     await one.sampler.close()
-    assert not one.sampler.running
+    assert first.done()
 
 
 async def test_a_large_seal_is_read_in_pages_and_the_loop_goes_on(sampling: Any, admin: Admin) -> None:
@@ -143,7 +143,7 @@ async def test_a_large_seal_is_read_in_pages_and_the_loop_goes_on(sampling: Any,
     one.sampler.start(NOON + 1200, LABEL, OLDEST)
     turns = 0
     async with asyncio.timeout(PATIENCE):
-        while one.sampler.running:
+        while not one.sampler._task.done():
             await asyncio.sleep(0)
             turns += 1
     verification, _ = one.sampler.found.verified["CLS"]

@@ -11,7 +11,7 @@ from monitord.core.alerting.silences import Silences, forgotten, known_subjects,
 from monitord.core.engine import State
 from monitord.core.history.defaults import defaults, effective, seen
 from monitord.core.model import Alert, Command, Silence
-from monitord.core.names import is_exact, is_pattern
+from monitord.core.names import hint, is_exact, is_pattern
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import rule_names
 
@@ -44,7 +44,7 @@ def silence(
         if not text.isprintable():
             raise ValueError(f"{name} has characters in it that cannot be shown")
     if rule and rule not in (names := rule_names()):
-        raise ValueError(f"--rule: {rule!r} is no rule{_nearest(rule, names)}")
+        raise ValueError(f"--rule: {rule!r} is no rule{hint(rule, names)}")
     length = _length(lasts)
     if every:
         try:
@@ -128,7 +128,7 @@ def _one_of(prefix: str, known: Mapping[str, object], what: str, shortest: int) 
         return prefix
     found = sorted(name for name in known if prefix and name.startswith(prefix))
     if not found:
-        raise ValueError(f"there is no {what} with the id {prefix!r}{_nearest(prefix, known)}")
+        raise ValueError(f"there is no {what} with the id {prefix!r}{hint(prefix, known)}")
     if len(prefix) < shortest:
         raise ValueError(f"{prefix!r} is too short; give at least {shortest} characters of the id")
     if len(found) > 1:
@@ -152,11 +152,4 @@ def _why_not(name: str, state: State, orders: StandingOrders) -> str:
             return f"{name} is watched because {variable} names it; take it out there"
     if orders.services:
         return f"nothing is remembered of {name!r}: MONITORD_ORDERS__SERVICES says what is expected"
-    return f"no service called {name!r} is expected: there is nothing to forget{_nearest(name, state.history.roster)}"
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    import difflib  # for a mistake alone
-
-    near = difflib.get_close_matches(word, list(known), 1, 0.5)
-    return f"; the nearest is {near[0]}" if near else ""
+    return f"no service called {name!r} is expected: there is nothing to forget{hint(name, state.history.roster)}"

@@ -5,13 +5,12 @@ What is named in the settings is asked for; where nothing is judged by it, that 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
 from monitord.core.model import Alert, Finding, Judgement, Observation
-from monitord.core.names import EVERYTHING
+from monitord.core.names import EVERYTHING, hint
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import RecoveryContext, Rule
 from monitord.core.subjects.servers import UNMEASURED_RULE
@@ -41,7 +40,7 @@ def limits_of_nothing(observation: Observation, history: History, orders: Standi
         if name in known or name in expected(history, orders):
             continue
         error = f"{variable} sets limits for it, and PM2 has no service of that name"
-        yield _finding(name, error, f"Correct the name in {variable}, or take it out there{_nearest(name, known)}.")
+        yield _finding(name, error, f"Correct the name in {variable}, or take it out there{hint(name, known)}.")
 
 
 def _finding(subject: str, error: str, recommendation: str) -> Finding:
@@ -56,11 +55,6 @@ def _finding(subject: str, error: str, recommendation: str) -> Finding:
         {"probe": "pm2", "kind": "missing", "error": error},
         recommendation,
     )
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 1, 0.5)
-    return f"; the nearest is {near[0]}" if near else ""
 
 
 def _judged_now(alert: Alert, at: RecoveryContext) -> str:

@@ -19,6 +19,7 @@ from monitord.core.subjects.app_limits import untold_numbers, update_told
 from monitord.core.subjects.base import Answer, RecoveryContext, Replaces, Rule, Subject, Updated, of_one
 from monitord.core.subjects.busy import update_services
 from monitord.core.subjects.fleet import PM2_LOG
+from monitord.core.subjects.named_limits import LIMITS_OF_NOTHING
 from monitord.core.subjects.servers import unreachable
 
 
@@ -85,7 +86,7 @@ PM2_EMPTY = Rule(
     recovered=lambda _, at: f"PM2 has its list again: {_as_expected(at)}",
     criterion=pm2_report.SERVICES_ONLINE.name,
 )
-RULES = (PM2_EMPTY, PM2_UNREACHABLE)
+RULES = (PM2_EMPTY, PM2_UNREACHABLE, LIMITS_OF_NOTHING)
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:

@@ -20,7 +20,6 @@ from monitord.core.subjects.base import NONE, ActionKind, EpochImpact, Impact, R
 from monitord.core.subjects.busy import SERVICE_CPU_HIGH
 from monitord.core.subjects.errors import ERRORS_RISING
 from monitord.core.subjects.memory import SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK
-from monitord.core.subjects.named_limits import LIMITS_OF_NOTHING
 from monitord.core.subjects.pm2_report import SERVICES_ONLINE
 from monitord.core.subjects.restarts import SERVICE_RESTART_LOOP, SERVICE_UNSTABLE
 
@@ -364,5 +363,4 @@ RULES = (
     *apps.RULES,
     APP_NUMBER,
     ERRORS_RISING,
-    LIMITS_OF_NOTHING,
 )
