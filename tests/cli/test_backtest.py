@@ -6,18 +6,22 @@ import asyncio
 import json
 import os
 import pty
-from collections.abc import Callable
+import re
+import select
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitord.cli.base import with_progress
+from monitord.core.model import Observation
 from tests.core.fleet import MB
 from tests.core.nights import ORDERS, Night
-from tests.support import forked
 
-from .program import PATIENCE, environment, monitord
+from .program import PATIENCE, monitord
 from .recorded import SETTINGS, leave
 
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
@@ -205,17 +209,24 @@ async def test_a_recording_that_cannot_be_read_is_one_sentence_and_exit_3(
     assert len(err.splitlines()) == 1
 
 
-def test_on_a_terminal_it_says_how_far_it_has_come_and_takes_that_back(recorded: Path) -> None:
+def test_on_a_terminal_it_says_how_far_it_has_come_and_takes_that_back(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = pty.openpty()
-    try:
-        env = environment(recorded, SETTINGS | {"MONITORD_STATE_DIR": str(recorded / "state")})
-        process = forked.Popen(["backtest", "--format", "json"], cwd=recorded, env=env, stderr=theirs)
-        out, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0
-    finally:
-        os.close(theirs)
-    said = os.read(ours, 65536).decode()
-    os.close(ours)
-    assert json.loads(out)["cycles"] > 100
-    *_, blank, after = said.split("\r")
-    assert (blank.strip(), after) == ("", "")
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "w", encoding="utf-8") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        most = range(int(PATIENCE * 100))
+
+        def until_it_says_so() -> Iterator[Observation]:
+            for minutes in most:
+                yield Observation(BEGAN + timedelta(minutes=minutes), {})
+                if select.select([terminal], [], [], 0.01)[0]:
+                    return
+
+        end = BEGAN + timedelta(minutes=len(most))
+        passed = sum(1 for _ in with_progress(until_it_says_so(), BEGAN, end, "judging"))
+        assert 1 < passed < len(most)
+        said = b""
+        while said.count(b"\r") < 3:
+            said += terminal.read(4096)
+    _, line, blank, after = said.decode().split("\r")
+    assert re.fullmatch(r"judging \d+ min of 4 d 4 h *", line)
+    assert (blank.strip(), len(blank), after) == ("", len(line), "")
