@@ -12,16 +12,13 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from monitord.core.model import Alert, Command
-from monitord.web.api import Answering, the_seen
+from monitord.web.api import the_seen
 from monitord.web.auth import TokenAuth, TooManyGuesses
-from monitord.web.middleware import BY_LINK
 from monitord.web.records import Records, now
 from monitord.web.rendering import Frame, rendered
 
-PLACE: Final = BY_LINK
 # The token stands in the address: it must not be told to whatever the page links to.
 _HEADERS: Final = {"referrer-policy": "no-referrer"}
 _GONE: Final = 410
@@ -37,24 +34,17 @@ class AckPage:
 
 
 class Acks:
-    def __init__(self, records: Records, auth: TokenAuth, answering: Answering) -> None:
+    def __init__(self, records: Records, auth: TokenAuth) -> None:
         self._records = records
         self._auth = auth
-        self._answering = answering
 
-    def routes(self) -> list[Route]:
-        return [
-            Route(f"{PLACE}{{token}}", self._answering(handler), methods=[method])
-            for method, handler in (("GET", self._show), ("POST", self._act))
-        ]
-
-    async def _show(self, request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         alert, page, status = await self._alert(request)
         if alert is not None:
             page = AckPage(f"{alert.rule}: {alert.subject}", alert.finding.summary, asks=True)
         return _answer(page, status)
 
-    async def _act(self, request: Request) -> Response:
+    async def acknowledge(self, request: Request) -> Response:
         alert, page, status = await self._alert(request)
         if alert is not None:
             source = self._records.source

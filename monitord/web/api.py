@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Literal, TypeVar
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from monitord.core.model import Command
 from monitord.jsonable import document
@@ -33,16 +33,9 @@ _RETRY_SECONDS: Final = "5"
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
-# What answers for a handler where it raises Problem, ParameterError or BackendUnavailable.
-Answering = Callable[[Handler], Handler]
-
-
-class Problem(Exception):  # noqa: N818 - it is an answer
-    """`status` is HTTP's, and the message a sentence."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+End = Literal["unsilence", "ack"]
+# Method, path, and what answers there; HTTPException, ParameterError and BackendUnavailable are answered by the app.
+Place = tuple[str, str, Handler]
 
 
 def problem(status: int, message: str) -> Response:
@@ -53,14 +46,13 @@ def problem(status: int, message: str) -> Response:
 
 
 class Api:
-    def __init__(self, records: Records, permit: Callable[[Request], Awaitable[None]], answering: Answering) -> None:
-        """`permit` lets through who may act, and raises Problem for who may not; `answering` answers that."""
+    def __init__(self, records: Records, permit: Callable[[Request], Awaitable[None]]) -> None:
+        """`permit` lets through who may act, and raises HTTPException for who may not."""
         self._records = records
         self._permit = permit
-        self._answering = answering
 
-    def routes(self) -> list[Route]:
-        paths: tuple[tuple[str, str, Handler], ...] = (
+    def places(self) -> tuple[Place, ...]:
+        return (
             ("GET", "/api/status", self.status),
             ("GET", "/api/fleet", self.fleet),
             ("GET", "/api/report", self.report),
@@ -72,7 +64,6 @@ class Api:
             ("POST", "/api/check", self.check),
             ("GET", "/api/openapi.json", self.described),
         )
-        return [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
 
     async def status(self, _: Request) -> Response:
         return _json(status_fields(self._records))
@@ -116,16 +107,9 @@ class Api:
         assert command.silence is not None  # noqa: S101 - that is what it says
         return _json({"silence": silence_fields(command.silence, command.at), "message": params.DONE["silence"]}, 202)
 
-    async def end(self, kind: Literal["unsilence", "ack"], request: Request) -> Response:
+    async def end(self, kind: End, request: Request) -> Response:
         await self._permit(request)
-        target = request.path_params["id"]
-        if kind == "unsilence":
-            what, known = "silence", {one.id for one in self._records.source.silences}
-        else:
-            what, known = "alert", set(the_seen(self._records).confirmed)
-        if target not in known:
-            raise Problem(404, f"There is no {what} of this id.")
-        await self._records.source.leave(Command(kind, now(), target=target))
+        target = await leave_end(kind, request, self._records)
         return _json({"id": target, "message": params.DONE[kind]}, 202)
 
     async def check(self, request: Request) -> Response:
@@ -140,16 +124,29 @@ class Api:
 
 
 async def _had(reading: Awaitable[CacheEntry[T] | None]) -> T:
-    """Problem where the record is not to be had now."""
+    """HTTPException where the record is not to be had now."""
     try:
         kept = await reading
     except Busy:
-        raise Problem(503, "Other records are being read: ask again in a moment.") from None
+        raise HTTPException(503, "Other records are being read: ask again in a moment.") from None
     if kept is None:
-        raise Problem(503, "The record is being read: ask again in a moment.")
+        raise HTTPException(503, "The record is being read: ask again in a moment.")
     if kept.value is None:
-        raise Problem(503, f"{kept.trouble}.")
+        raise HTTPException(503, f"{kept.trouble}.")
     return kept.value
+
+
+async def leave_end(kind: End, request: Request, records: Records) -> str:
+    """Leave the command that ends a silence, or reminders, of the id in the address; HTTPException: nothing has it."""
+    target: str = request.path_params["id"]
+    if kind == "unsilence":
+        what, known = "silence", {one.id for one in records.source.silences}
+    else:
+        what, known = "alert", set(the_seen(records).confirmed)
+    if target not in known:
+        raise HTTPException(404, f"There is no {what} of this id.")
+    await records.source.leave(Command(kind, now(), target=target))
+    return target
 
 
 def the_seen(records: Records) -> PublishedCycle:
@@ -187,11 +184,11 @@ async def _object(request: Request) -> dict[str, object]:
     try:
         body = await body_of(request)
     except ValueError as error:
-        raise Problem(413, str(error)) from None
+        raise HTTPException(413, str(error)) from None
     try:
         found = json.loads(body or b"{}")
     except (ValueError, RecursionError):
-        raise Problem(400, "The body is no JSON.") from None
+        raise HTTPException(400, "The body is no JSON.") from None
     if not isinstance(found, dict):
-        raise Problem(400, "The body must be a JSON object.")
+        raise HTTPException(400, "The body must be a JSON object.")
     return found

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitord.config.listening import is_loopback
 from monitord.core.report.wording import sentence
-from monitord.web import acks, params, pings
-from monitord.web.api import Api, Handler, Problem, health, problem
+from monitord.web import params, pings
+from monitord.web.api import Api, Handler, Place, health, problem
 from monitord.web.auth import TokenAuth, TooManyGuesses, bearer, password
 from monitord.web.backend import BackendUnavailable
-from monitord.web.middleware import SecurityMiddleware, host_of, host_of_url
+from monitord.web.middleware import BY_LINK, FAILED_INSIDE, SecurityMiddleware, host_of, host_of_url
 from monitord.web.records import Records
 from monitord.web.rendering import NO_TOKEN, Frame, rendered
 from monitord.web.sse import EventStream, TooManyStreams
@@ -39,7 +39,7 @@ _STATIC: Final = {
 _HEALTH: Final = "/healthz"
 _STREAM: Final = "/events"
 # Whoever reports is asked there, and a link is a token.
-_OPEN: Final = (_HEALTH, "/static/", "/login", pings.PLACE, acks.PLACE)
+_OPEN: Final = (_HEALTH, "/static/", "/login", pings.PLACE, BY_LINK)
 _FOR_PROGRAMS: Final = ("/api/", _HEALTH, "/metrics", _STREAM, "/static/", pings.PLACE)
 _WORDS: Final = {"Not Found": "There is nothing here.", "Method Not Allowed": "That cannot be done here."}
 
@@ -69,30 +69,27 @@ class Page:
             ("GET", "/report", lambda forms: forms.showing.report),
             ("GET", "/silences", lambda forms: forms.silences),
             ("POST", "/silences", lambda forms: forms.silence),
-            ("POST", "/silences/{id}/end", lambda forms: forms.end),
-            ("POST", "/alerts/{id}/ack", lambda forms: forms.ack),
+            ("POST", "/silences/{id}/end", lambda forms: partial(forms.end, "unsilence")),
+            ("POST", "/alerts/{id}/ack", lambda forms: partial(forms.end, "ack")),
             ("POST", "/check", lambda forms: forms.check),
             ("GET", "/login", lambda forms: forms.login),
             ("POST", "/login", lambda forms: forms.login),
             ("POST", "/logout", lambda forms: forms.logout),
+            ("GET", f"{BY_LINK}{{token}}", lambda forms: forms.by_link.show),
+            ("POST", f"{BY_LINK}{{token}}", lambda forms: forms.by_link.acknowledge),
         )
-        paths: tuple[tuple[str, str, Handler], ...] = (
+        places: tuple[Place, ...] = (
+            *((method, path, self._shown(handler)) for method, path, handler in pages),
             ("GET", _STREAM, self._events),
             ("GET", _HEALTH, self._healthz),
             ("GET", "/metrics", self._metrics),
             ("GET", "/static/{name}", self._file),
+            *Api(records, self._permit).places(),
+            *pings.Pings(records.source, self._permit_report).places(),
         )
-        own = [
-            *(Route(path, self._answering(self._shown(handler)), methods=[method]) for method, path, handler in pages),
-            *(Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths),
-        ]
-        api = Api(records, self._permit, self._answering)
-        reports = pings.Pings(records.source, self._permit_report, self._answering)
-        by_link = acks.Acks(records, self._auth, lambda handler: self._answering(self._shown(lambda _: handler)))
-        self.routes = [*own, *api.routes(), *reports.routes(), *by_link.routes()]
-        app = Starlette(
-            routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
-        )
+        self.routes = [Route(path, handler, methods=[method]) for method, path, handler in places]
+        answered = (HTTPException, params.ParameterError, BackendUnavailable, Exception)
+        app = Starlette(routes=self.routes, exception_handlers=dict.fromkeys(answered, self._failed))
         app.router.redirect_slashes = False
         self.app: ASGIApp = SecurityMiddleware(
             self._gate(app), host, self._refused, records.source.fault, {pings.PLACE: pings.LARGEST_BODY}, self._public
@@ -131,22 +128,22 @@ class Page:
     async def _unknown(self, request: Request) -> Response:
         try:
             await self._know(request)
-        except Problem as found:
-            return problem(found.status, str(found))
+        except HTTPException as found:
+            return problem(found.status_code, found.detail)
         return problem(401, "Show the token again.")  # it was changed between two checks
 
     async def _to_login(self, path: str) -> Response:
         await self._loaded()
-        from monitord.web.forms import to_login
+        from monitord.web.forms import login_address
 
-        return to_login(path)
+        return RedirectResponse(login_address(path), 303)
 
     async def _permit(self, request: Request) -> None:
         """Let through who may act: with the token; and where there is none, who only asks for a check."""
         if self._auth.has_token:
             await self._know(request)
         elif path_of(request) != "/api/check":
-            raise Problem(403, NO_TOKEN)
+            raise HTTPException(403, NO_TOKEN)
 
     async def _permit_report(self, request: Request) -> None:
         """Let through who may report: with the token, where there is one; it may stand in the address as a password."""
@@ -161,9 +158,9 @@ class Page:
                 if await self._auth.guess(found):
                     return
             except TooManyGuesses:
-                raise Problem(429, "Too many wrong tokens: come again in a moment.") from None
-            raise Problem(401, "That is not the token.")
-        raise Problem(401, "This needs the token: Authorization: Bearer …")
+                raise HTTPException(429, "Too many wrong tokens: come again in a moment.") from None
+            raise HTTPException(401, "That is not the token.")
+        raise HTTPException(401, "This needs the token: Authorization: Bearer …")
 
     # For people
 
@@ -207,27 +204,18 @@ class Page:
 
     # What goes wrong
 
-    def _answering(self, handler: Handler) -> Handler:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except Problem as found:
-                return self._refused(request, found.status, str(found))
-            except params.ParameterError as mistake:
-                return self._refused(request, 400, str(mistake))
-            except BackendUnavailable as error:
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        match error:
+            case HTTPException():
+                answer = self._refused(request, error.status_code, _WORDS.get(error.detail, error.detail))
+                answer.headers.update(error.headers or {})
+                return answer
+            case params.ParameterError():
+                return self._refused(request, 400, str(error))
+            case BackendUnavailable():
                 return self._refused(request, 503, sentence(str(error)))
-
-        return answer
-
-    async def _http_problem(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
-        answer = self._refused(request, error.status_code, _WORDS.get(error.detail, error.detail))
-        answer.headers.update(error.headers or {})
-        return answer
-
-    async def _fault(self, request: Request, _: Exception) -> Response:
-        return self._refused(request, 500, "Something failed inside; the log says what. Monitoring goes on.")
+            case _:
+                return self._refused(request, 500, FAILED_INSIDE)
 
     def _refused(self, request: Request, status: int, message: str) -> Response:
         if _under(path_of(request), _FOR_PROGRAMS):

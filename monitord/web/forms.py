@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlencode
 
@@ -11,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from monitord.core.model import Command
 from monitord.web import params, silences
-from monitord.web.api import the_seen
+from monitord.web.acks import Acks
+from monitord.web.api import End, leave_end
 from monitord.web.auth import COOKIE, SESSION_SECONDS, TooManyGuesses
 from monitord.web.middleware import form_of
 from monitord.web.pages import PageViews, done_of
@@ -28,6 +27,7 @@ class Forms:
         self.showing = showing
         self._auth = showing.auth
         self._source = showing.records.source
+        self.by_link = Acks(showing.records, showing.auth)
 
     async def silences(self, request: Request) -> Response:
         view = await self.showing.view(request)
@@ -37,8 +37,7 @@ class Forms:
 
     async def silence(self, request: Request) -> Response:
         """A form with a mistake in it comes back with what was in it."""
-        if (elsewhere := self._elsewhere(request, "/silences")) is not None:
-            return elsewhere
+        self._permit(request, "/silences")
         fields = await _form(request)
         try:
             command = params.silence({name: value for name, value in fields.items() if name in params.FIELDS}, now())
@@ -49,23 +48,15 @@ class Forms:
         await self._source.leave(command)
         return _see("/silences", "silence")
 
-    async def end(self, request: Request) -> Response:
-        if (elsewhere := self._elsewhere(request, "/silences")) is not None:
-            return elsewhere
-        target = _known(request, "silence", (one.id for one in self._source.silences))
-        await self._source.leave(Command("unsilence", now(), target=target))
-        return _see("/silences", "unsilence")
-
-    async def ack(self, request: Request) -> Response:
-        if (elsewhere := self._elsewhere(request, "/")) is not None:
-            return elsewhere
-        target = _known(request, "alert", the_seen(self.showing.records).confirmed)
-        await self._source.leave(Command("ack", now(), target=target))
-        return _see("/", "ack")
+    async def end(self, kind: End, request: Request) -> Response:
+        place = "/silences" if kind == "unsilence" else "/"
+        self._permit(request, place)
+        await leave_end(kind, request, self.showing.records)
+        return _see(place, kind)
 
     async def check(self, request: Request) -> Response:
-        if self._auth.has_token and (elsewhere := self._elsewhere(request, "/")) is not None:
-            return elsewhere
+        if self._auth.has_token:
+            self._permit(request, "/")
         self._source.ask_check()
         return _see("/", "check")
 
@@ -99,27 +90,21 @@ class Forms:
         page = rendered("login.html", Frame("Log in"), to=to, mistake=mistake, has_token=self._auth.has_token)
         return HTMLResponse(page, status)
 
-    def _elsewhere(self, request: Request, to: str) -> Response | None:
-        """None for who may act; else the way to where the token is shown."""
+    def _permit(self, request: Request, to: str) -> None:
+        """Let through who may act; all others are sent to where the token is shown, and from there to `to`."""
         if not self._auth.has_token:
             raise HTTPException(403, NO_TOKEN)
-        return None if self._auth.knows(request.headers) else to_login(to)
+        if not self._auth.knows(request.headers):
+            raise HTTPException(303, headers={"location": login_address(to)})
 
 
-def to_login(to: str) -> Response:
-    return RedirectResponse(f"/login?{urlencode({'to': local(to)})}", 303)
+def login_address(to: str) -> str:
+    return f"/login?{urlencode({'to': local(to)})}"
 
 
 def local(to: str) -> str:
     """A page of this address, whatever was asked for."""
     return to if to in {address for address, _ in PAGES} or _ALERT.fullmatch(to) else "/"
-
-
-def _known(request: Request, what: str, ids: Iterable[str]) -> str:
-    target: str = request.path_params["id"]
-    if target not in set(ids):
-        raise HTTPException(404, f"There is no {what} of this id: it is over.")
-    return target
 
 
 async def _form(request: Request) -> dict[str, str]:

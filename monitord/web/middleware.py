@@ -40,6 +40,7 @@ HEADERS: Final = {
 }
 _RAW: Final = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
+FAILED_INSIDE: Final = "Something failed inside; the log says what. Monitoring goes on."
 # Status, and the reason as a sentence.
 Refuse = Callable[[Request, int, str], Response]
 
@@ -85,7 +86,7 @@ class SecurityMiddleware:
             await send(message)
 
         request = Request(scope, receive)
-        trouble = 500, "Something failed inside; the log says what. Monitoring goes on."
+        trouble = 500, FAILED_INSIDE
         try:
             refused = self._refused(request)
             answer = self._app if refused is None else self._refuse(request, *refused)

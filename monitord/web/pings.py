@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Literal
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from monitord.web.api import Answering, Problem
+from monitord.web.api import Place
 from monitord.web.backend import WebBackend
 from monitord.web.middleware import same_origin
 
@@ -36,28 +36,26 @@ def reported(what: str) -> tuple[Kind, int | None] | None:
 
 
 class Pings:
-    def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]], answering: Answering) -> None:
+    def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]]) -> None:
         self._source = source
         self._permit = permit
-        self._answering = answering
 
-    def routes(self) -> list[Route]:
-        return [
-            Route(path, self._answering(self._answer), methods=[method])
-            for path in (f"{PLACE}{{name}}", f"{PLACE}{{name}}/{{what}}")
-            for method in METHODS
-        ]
+    def places(self) -> list[Place]:
+        paths = (f"{PLACE}{{name}}", f"{PLACE}{{name}}/{{what}}")
+        return [(method, path, self._answer) for path in paths for method in METHODS]
 
     async def _answer(self, request: Request) -> Response:
         if not same_origin(request.headers):  # a page elsewhere could report with an image
-            raise Problem(403, "A job reports by itself, not through a page.")
+            raise HTTPException(403, "A job reports by itself, not through a page.")
         await self._permit(request)
         name, what = request.path_params["name"], request.path_params.get("what", "")
-        said = reported(what)
-        if said is None:
-            raise Problem(404, "A job reports at /ping/NAME, /ping/NAME/start, /ping/NAME/fail or /ping/NAME/EXIT.")
-        if not await self._source.report_job(name, *said):
-            raise Problem(404, "There is no check of type checkin of this name.")
+        report = reported(what)
+        if report is None:
+            raise HTTPException(
+                404, "A job reports at /ping/NAME, /ping/NAME/start, /ping/NAME/fail or /ping/NAME/EXIT."
+            )
+        if not await self._source.report_job(name, *report):
+            raise HTTPException(404, "There is no check of type checkin of this name.")
         await _pass_over(request)
         return PlainTextResponse("OK")
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import socket
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import ASGIApp
@@ -13,7 +14,7 @@ from uvicorn.config import Config
 from uvicorn.lifespan.off import LifespanOff
 from uvicorn.server import Server
 
-from monitord.threads import WorkerThread
+from monitord.threads import run_once
 from monitord.web.connection import ClientConnection, Deadlines
 
 _NAME_SECONDS: Final = 10.0
@@ -95,11 +96,8 @@ async def _bound(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)  # asks nobody
     except socket.gaierror:
-        worker = WorkerThread("the page's name")
-        try:
-            found = await worker.run(_looked_up, host, port, timeout=_NAME_SECONDS)
-        finally:
-            worker.close()
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await run_once("the page's name", look_up, timeout=_NAME_SECONDS)
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
     try:
@@ -112,7 +110,3 @@ async def _bound(host: str, port: int) -> socket.socket:
         bound.close()
         raise
     return bound
-
-
-def _looked_up(host: str, port: int) -> list[Any]:
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
