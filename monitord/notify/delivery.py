@@ -18,8 +18,8 @@ from monitord.logging.logger import JsonLog
 from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.limits import TOO_MANY
 from monitord.notify.digest import digest
-from monitord.notify.message import Message
-from monitord.notify.routing import CHANNEL_PART, Origin, PlannedMessage
+from monitord.notify.message import Message, Origin
+from monitord.notify.routing import CHANNEL_PART, PlannedMessage
 
 if TYPE_CHECKING:
     from monitord.notify.outbox import Outbox

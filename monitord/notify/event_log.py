@@ -26,7 +26,7 @@ class EventLog:
         self._off: frozenset[str] = frozenset()
         self._faults: frozenset[str] = frozenset()
 
-    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+    def write(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """One line per edge and event; the full check when somebody asked, else the same for debugging."""
         if gap := decision.gap:
             message = f"monitord itself did not run for {duration(gap)}: it was stopped, suspended or starved."

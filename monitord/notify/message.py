@@ -1,13 +1,14 @@
-"""One message, whole in itself, the same to every channel and at every try, and the addresses that it carries."""
+"""One message, whole in itself, the same to every channel and at every try; who sends it, and what it links to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 from urllib.parse import quote
 
+from monitord.config.routes import Hours
 from monitord.core.model import Severity
 from monitord.storage.ack_tokens import LIFETIME, token
 
@@ -62,4 +63,24 @@ class Links:
         return f"{self.public_url}{path}" if self.public_url else ""
 
 
-NOWHERE: Final = Links()
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The sender: this machine, its fleet ("": none), when its people sleep (None: never), and where its page is.
+
+    `page` is the page's address for machines of the network ("": it is for this one alone), `links` what people follow.
+    """
+
+    instance: str
+    fleet: str = ""
+    quiet: Hours | None = None
+    links: Links = field(default_factory=Links)
+    page: str = ""
+
+    @property
+    def place(self) -> str:
+        """`box-1`, or `shop/box-1`."""
+        return f"{self.fleet}/{self.instance}" if self.fleet else self.instance
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {"instance": self.instance} | ({"fleet": self.fleet} if self.fleet else {})

@@ -15,8 +15,8 @@ from monitord.core.report.model import Report
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels.base import Channel
 from monitord.notify.delivery import DeliveryWorker
-from monitord.notify.message import Message
-from monitord.notify.routing import Origin, PlannedMessage, plan, still_firing, verdict_message
+from monitord.notify.message import Message, Origin
+from monitord.notify.routing import PlannedMessage, plan, still_firing, verdict_message
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 from monitord.storage.store import Store
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from monitord.config.routes import Hours
 from monitord.core import humanize
 from monitord.core.alerting import evidence
 from monitord.core.alerting.escalation import annotations_of
@@ -24,7 +23,7 @@ from monitord.jsonable import in_json
 from monitord.masking import mask
 from monitord.notify.channels.base import Channel
 from monitord.notify.digest import TITLE_AT_MOST, digest
-from monitord.notify.message import NOWHERE, Kind, Links, Message
+from monitord.notify.message import Kind, Message, Origin
 from monitord.notify.wording import (
     edge_fields,
     edge_sentence,
@@ -47,21 +46,6 @@ _OPEN: Final[tuple[Kind, ...]] = ("firing", "reminder")
 _HELD_AT_MOST_SECONDS: Final = 25 * 3600.0
 
 _VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The sender: this machine, its fleet ("": none), when its people sleep (None: never), and where its page is."""
-
-    instance: str
-    fleet: str = ""
-    quiet: Hours | None = None
-    links: Links = NOWHERE
-
-    @property
-    def place(self) -> str:
-        """`box-1`, or `shop/box-1`."""
-        return f"{self.fleet}/{self.instance}" if self.fleet else self.instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +198,7 @@ def verdict_message(report: Report, sender: Origin) -> Message:
         severity="warning" if report.headline != report.verdict else _VERDICTS.get(report.verdict, "warning"),
         title=_line(title),
         text=mask("\n".join(lines)),
-        fields=in_json({**verdict_fields(report), **_of(sender)}, mask),
+        fields=in_json({**verdict_fields(report), **sender.labels}, mask),
         link=sender.links.page("/report"),
     )
 
@@ -243,7 +227,7 @@ def _message(
         alert_id=alert.id,
         rule=alert.rule,
         subject=alert.subject,
-        fields=in_json({**fields, **_of(sender)}, mask),
+        fields=in_json({**fields, **sender.labels}, mask),
         link=sender.links.alert(alert.id),
         ack=sender.links.ack(alert.id, at) if kind in _OPEN and alert.acked_at is None else "",
     )
@@ -306,10 +290,6 @@ def _runbook_lines(action: Action) -> Iterator[str]:
     """The first things to check, one command a line, so that each can be copied as it is."""
     for number, command in enumerate(action.look_at):
         yield f"Check: {command}" if number == 0 else f"       {command}"
-
-
-def _of(sender: Origin) -> dict[str, object]:
-    return {"instance": sender.instance, **({"fleet": sender.fleet} if sender.fleet else {})}
 
 
 def _identity(*parts: str) -> str:

@@ -84,7 +84,7 @@ class Monitor:
 
     def aside(self, aside: SetAside) -> None:
         """Say that the snapshot had to be put aside, or was not whole, and keep saying what was lost for an hour."""
-        self._dispatcher.aside(aside)
+        self._dispatcher.events.aside(aside)
         kept = f" and is kept as {aside.kept_as}" if aside.kept_as else ""
         said = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
         self._loss = said, asyncio.get_running_loop().time() + LOSS_REPORTED_SECONDS
@@ -143,7 +143,7 @@ class Monitor:
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self.aside(aside)
-        self._dispatcher.tell(decision, request.trigger, duration_ms)
+        self._dispatcher.deliver(decision, request.trigger, duration_ms)
         return decision
 
     def _gap(self, lived: float | None) -> float:

@@ -30,11 +30,11 @@ from monitord.core.report.model import Report
 from monitord.core.subjects.registry import registered, subject_named, title_of
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels import channels
+from monitord.notify.dispatcher import Dispatcher
 from monitord.pm2.ipc import IpcChannel
 from monitord.probes import Probes
 from monitord.runtime.bus_listener import BusListener
 from monitord.runtime.cycle import Monitor
-from monitord.runtime.notifying import Notifying
 from monitord.runtime.pm2_agent import Pm2Agent
 from monitord.runtime.scheduler import Scheduler
 from monitord.runtime.signals import SignalHandlers
@@ -102,8 +102,8 @@ class Daemon:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._jobs = jobs or AsyncIOScheduler(timezone=UTC)
         self._serving = WebService(log, settings, self._backend)
-        self._dispatcher = Notifying(settings, self._store, log, self._serving.publish)
-        self._listening = BusListener(log, self._known, self._dispatcher.log.service_event, self._heard_on_bus)
+        self._dispatcher = Dispatcher(settings, self._store, log, self._serving.publish)
+        self._listening = BusListener(log, self._known, self._dispatcher.events.service_event, self._heard_on_bus)
 
     @property
     def bus(self) -> Bus | None:

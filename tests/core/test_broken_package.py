@@ -250,7 +250,7 @@ def test_the_log_says_it_once_and_again_only_after_it_was_well(part: str) -> Non
     lines = JsonLog(said)
     log = EventLog(lines)
     for decision in decided(PARTS[part](fails), times=4):
-        log.tell(decision, "schedule", 3.0)
+        log.write(decision, "schedule", 3.0)
     lines.flush()
     assert said.getvalue().count('"internal_error"') == 1
 

@@ -12,8 +12,8 @@ from monitord.core.alerting.escalation import escalation, most_specific
 from monitord.core.alerting.incidents import incidents
 from monitord.core.status import alert_fields
 from monitord.jsonable import document
-from monitord.notify.message import Message
-from monitord.notify.routing import Origin, edge_message
+from monitord.notify.message import Message, Origin
+from monitord.notify.routing import edge_message
 from monitord.reporting.incidents import incidents_text
 from monitord.reporting.status import verdict_lines
 from monitord.reporting.terminal import Terminal

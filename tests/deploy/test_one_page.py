@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from monitord.notify.channels.alertmanager import Alertmanager
-from monitord.notify.message import Message
+from monitord.notify.message import Message, Origin
 from monitord.testing.sandbox import Sandbox, free_port
 from monitord.testing.servers.postgres import PostgresServer
 from tests.deploy.fleet import TOKEN, Pager, asked, pager, ready, shown, start_alertmanager, start_prometheus
@@ -123,7 +123,7 @@ async def test_one_shared_database_dies_two_hosts_see_it_and_one_page_results(
             assert await asked(prometheus, drawn("Status"), "instance") == dict.fromkeys([(n,) for n in HOSTS], 3)
             assert await asked(prometheus, drawn("Hosts that answer")) == {(): 1}
             await eventually(is_paged)
-            await said_and_nothing_more(Alertmanager(alertmanager, "box-1", "shop"), paged, eventually)
+            await said_and_nothing_more(Alertmanager(alertmanager, Origin("box-1", "shop")), paged, eventually)
         finally:
             await postgres.start()
         await eventually(is_over)
@@ -157,7 +157,7 @@ async def test_what_is_sent_again_and_again_is_told_once_and_its_end_once(
     program = tool("prometheus-alertmanager")
     address = start_alertmanager(own_sandbox, program, tmp_path / "one", paged.receiver.url, wait="1s")
     await ready(address)
-    channels = [Alertmanager(address, name, "shop") for name in HOSTS]
+    channels = [Alertmanager(address, Origin(name, "shop")) for name in HOSTS]
 
     async def is_paged() -> bool:
         return bool(paged.about("postgres_unreachable"))
@@ -170,7 +170,7 @@ async def test_what_is_sent_again_and_again_is_told_once_and_its_end_once(
     await eventually(is_paged)
     for channel in channels:
         await channel.send([postgres_away()], datetime.now(UTC))
-    await said_and_nothing_more(Alertmanager(address, "box-1", "shop"), paged, eventually)
+    await said_and_nothing_more(Alertmanager(address, Origin("box-1", "shop")), paged, eventually)
     (page,) = paged.about("postgres_unreachable")
     assert instances(page) == set(HOSTS)
     for channel in channels:
@@ -206,7 +206,7 @@ async def test_a_member_of_the_cluster_that_dies_costs_no_page_and_makes_none(
         return all([await shown(member, "alertmanager_cluster_members") == 2 for member in members])
 
     await eventually(are_two)
-    first, second = (Alertmanager(address, "box-1", "shop") for address in members)
+    first, second = (Alertmanager(address, Origin("box-1", "shop")) for address in members)
     await first.send([postgres_away()], datetime.now(UTC))
     await first.close()
     await eventually(is_paged)
@@ -215,5 +215,5 @@ async def test_a_member_of_the_cluster_that_dies_costs_no_page_and_makes_none(
     doomed.kill()
     await second.send([postgres_away()], datetime.now(UTC))
     await second.close()
-    await said_and_nothing_more(Alertmanager(members[1], "box-1", "shop"), paged, eventually)
+    await said_and_nothing_more(Alertmanager(members[1], Origin("box-1", "shop")), paged, eventually)
     assert len(paged.about("postgres_unreachable")) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from monitord.notify.channels.alertmanager import RESEND_SECONDS, Alertmanager, endpoint
 from monitord.notify.channels.base import SendError
-from monitord.notify.message import Message
+from monitord.notify.message import Message, Origin
 
 from .conftest import Receive
 from .receivers import AT, message, status
@@ -24,7 +24,7 @@ NOW = AT + timedelta(minutes=5)
 
 async def told(receive: Receive, *messages: Message, fleet: str = "production", page: str = "") -> Any:
     receiver = await receive()
-    way = Alertmanager(receiver.url, "box-1", fleet, page)
+    way = Alertmanager(receiver.url, Origin("box-1", fleet, page=page))
     await way.send(messages, NOW)
     await way.close()
     return [json.loads(request.body) for request in receiver.requests]
@@ -113,7 +113,7 @@ async def test_times_that_were_stored_as_text_are_times(receive: Receive) -> Non
 
 async def test_a_refusal_is_told_without_the_address(receive: Receive) -> None:
     receiver = await receive(status("400 Bad Request"))
-    way = Alertmanager(f"http://u:planted@127.0.0.1:{receiver.port}/planted", "box-1")
+    way = Alertmanager(f"http://u:planted@127.0.0.1:{receiver.port}/planted", Origin("box-1"))
     with pytest.raises(SendError) as caught:
         await way.send([message()], NOW)
     await way.close()
@@ -128,7 +128,7 @@ async def held(url: str) -> dict[tuple[str, str], Any]:
 
 
 async def test_a_real_one_takes_steps_and_ends_and_tests(alertmanager: str, eventually: Eventually) -> None:
-    way = Alertmanager(f"{alertmanager}/", "box-1", "production")
+    way = Alertmanager(f"{alertmanager}/", Origin("box-1", "production"))
 
     async def taken() -> bool:
         try:

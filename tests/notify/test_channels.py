@@ -11,7 +11,7 @@ from monitord.notify.channels import apprise, channels, heartbeat_sender
 from monitord.notify.channels.alertmanager import Alertmanager
 from monitord.notify.channels.base import Channel
 from monitord.notify.channels.webhook import Webhook
-from monitord.notify.message import Message
+from monitord.notify.message import Message, Origin
 
 from .conftest import Receive
 from .receivers import AT
@@ -77,7 +77,7 @@ def test_a_severity_for_a_way_out_that_is_not_set_is_a_mistake_that_names_those_
 async def test_a_name_that_no_encoding_can_carry_is_told_all_the_same(receive: Receive) -> None:
     receiver = await receive()
     told = Message("m-1", "firing", AT, "warning", "a\udcff", "b\udcff\x00", "a-1", "service_down", "c\udcff\n\x1b[2J")
-    ways: list[Channel] = [Webhook(receiver.url, "box-1"), Alertmanager(receiver.url, "box-1")]
+    ways: list[Channel] = [Webhook(receiver.url, Origin("box-1")), Alertmanager(receiver.url, Origin("box-1"))]
     if apprise.installed():
         ways.append(apprise.Apprise(f"json://127.0.0.1:{receiver.port}/", "json"))
     for way in ways:

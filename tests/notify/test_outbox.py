@@ -19,9 +19,9 @@ from monitord.core.model import Unmeasured
 from monitord.logging.logger import JsonLog
 from monitord.notify import delivery
 from monitord.notify.channels.base import DeliveryPolicy, SendError
-from monitord.notify.message import Message
+from monitord.notify.message import Message, Origin
 from monitord.notify.outbox import Outbox
-from monitord.notify.routing import Origin, PlannedMessage
+from monitord.notify.routing import PlannedMessage
 from monitord.storage.outbox import OutboxEntry
 from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store

@@ -12,8 +12,8 @@ from monitord.config.loader import load
 from monitord.notify.channels import channels
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.pagerduty import ENDPOINT, LONGEST_SUMMARY, PagerDuty
-from monitord.notify.message import Message
-from monitord.notify.routing import Origin, plan
+from monitord.notify.message import Message, Origin
+from monitord.notify.routing import plan
 from tests.core.nights import LONG, Night
 
 from .conftest import Receive
@@ -25,7 +25,7 @@ BOX = Origin("box-1")
 
 
 async def told(receiver: Receiver, *messages: Message) -> list[dict[str, Any]]:
-    channel = PagerDuty(KEY, "box-1", "shop", f"{receiver.url}/v2/enqueue")
+    channel = PagerDuty(KEY, Origin("box-1", "shop"), f"{receiver.url}/v2/enqueue")
     for each in messages:
         await channel.send([each], AT)
     await channel.close()
@@ -104,7 +104,7 @@ async def test_it_is_set_by_its_key_and_its_address_may_be_another(tmp_path: Pat
 
 
 def test_it_hears_of_an_acknowledgement_and_of_a_silence_and_is_not_reminded() -> None:
-    channel = PagerDuty(KEY, "box-1")
+    channel = PagerDuty(KEY, BOX)
     night, known, kinds = Night(LONG, every=300), dict[str, tuple[str, ...]](), list[str]()
     night["gateway"].stops()
     night.passes(minutes=6)

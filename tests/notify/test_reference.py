@@ -10,6 +10,7 @@ from typing import Any
 
 from monitord.notify.channels.alertmanager import Alertmanager
 from monitord.notify.channels.webhook import Webhook, event
+from monitord.notify.message import Origin
 
 from .conftest import Receive
 from .receivers import AT, message
@@ -24,11 +25,11 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_example_of_the_webhook_is_what_it_sends() -> None:
-    assert json.loads(blocks("json")[0]) == event(message(), AT, "box-1", "production")
+    assert json.loads(blocks("json")[0]) == event(message(), AT, Origin("box-1", "production"))
 
 
 async def test_the_example_of_alertmanager_is_what_it_is_sent() -> None:
-    way = Alertmanager("http://127.0.0.1:1", "box-1", "production")
+    way = Alertmanager("http://127.0.0.1:1", Origin("box-1", "production"))
     assert json.loads(blocks("json")[1]) == list(way.alerts(message(), AT))
     await way.close()
 
@@ -39,7 +40,7 @@ async def test_the_snippet_that_verifies_a_signature_does(receive: Receive) -> N
     exec(compile(snippet, "reference.md", "exec"), space)  # noqa: S102 - our own document
     is_genuine = space["is_genuine"]
     receiver = await receive()
-    webhook = Webhook(receiver.url, "box-1", secret=SECRET)
+    webhook = Webhook(receiver.url, Origin("box-1"), secret=SECRET)
     await webhook.send([message()], AT)
     await webhook.close()
     (request,) = receiver.requests

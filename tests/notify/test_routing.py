@@ -12,8 +12,8 @@ from monitord.core.engine import Decision
 from monitord.core.model import Silence, Transition, Unmeasured
 from monitord.core.status import verdict
 from monitord.notify.channels.base import DeliveryPolicy
-from monitord.notify.message import Links, Message
-from monitord.notify.routing import Origin, PlannedMessage, edge_message, plan, still_firing
+from monitord.notify.message import Links, Message, Origin
+from monitord.notify.routing import PlannedMessage, edge_message, plan, still_firing
 from monitord.reporting.nagios import nagios
 from tests.core.nights import BASELINE, LONG, Night
 

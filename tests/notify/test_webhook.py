@@ -11,7 +11,7 @@ import pytest
 
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.webhook import Webhook, event, signing_key
-from monitord.notify.message import Message
+from monitord.notify.message import Message, Origin
 
 from .conftest import Receive
 from .receivers import AT, OK, message, status
@@ -20,7 +20,7 @@ SECRET = "a-planted-signing-secret"
 
 
 async def send(url: str, *messages: Message, secret: str | None = None) -> None:
-    webhook = Webhook(url, "box-1", "production", secret)
+    webhook = Webhook(url, Origin("box-1", "production"), secret)
     try:
         await webhook.send(messages, AT + timedelta(minutes=2))
     finally:
@@ -56,15 +56,15 @@ async def test_an_alert_is_a_cloud_event_in_structured_mode(receive: Receive) ->
 
 def test_a_digest_carries_its_parts_each_with_its_own_id() -> None:
     parts = (message(identity="m-1"), message("resolved", identity="m-2"))
-    document = event(message("digest", identity="m-3", parts=parts), AT, "box-1", "")
+    document = event(message("digest", identity="m-3", parts=parts), AT, Origin("box-1"))
     assert (document["id"], document["type"]) == ("m-3", "monitord.digest")
     found = [(part["id"], part["type"], part["alert"]["subject"]) for part in document["data"]["parts"]]
     assert found == [("m-1", "monitord.alert.firing", "gateway"), ("m-2", "monitord.alert.resolved", "gateway")]
 
 
 def test_a_source_is_a_uri_whatever_machine_and_fleet_are_called() -> None:
-    assert event(message("test"), AT, "box/1 ä", "a b")["source"] == "monitord://a%20b/box%2F1%20%C3%A4"
-    plain = event(message("test"), AT, "box-1", "")
+    assert event(message("test"), AT, Origin("box/1 ä", "a b"))["source"] == "monitord://a%20b/box%2F1%20%C3%A4"
+    plain = event(message("test"), AT, Origin("box-1"))
     assert (plain["source"], plain["data"]["fleet"], "subject" in plain) == ("monitord:///box-1", None, False)
 
 
@@ -113,6 +113,6 @@ def test_a_secret_that_claims_to_be_base64_and_is_not_is_a_mistake() -> None:
 
 def test_an_event_carries_the_addresses_of_its_alert() -> None:
     token = "https://m/a/a1b2c3d4e5f6.6900.AAAA"
-    found = event(message(link="https://m/alerts/a-1", ack=token), AT, "box-1", "")
+    found = event(message(link="https://m/alerts/a-1", ack=token), AT, Origin("box-1"))
     assert (found["data"]["url"], found["data"]["acknowledge_url"]) == ("https://m/alerts/a-1", token)
-    assert not {"url", "acknowledge_url"} & event(message(), AT, "box-1", "")["data"].keys()
+    assert not {"url", "acknowledge_url"} & event(message(), AT, Origin("box-1"))["data"].keys()

@@ -130,7 +130,7 @@ def test_every_line_of_a_night_is_one_line_and_of_the_log() -> None:
     night["gateway"].stops()
     night.passes(minutes=3)
     for look in night.looks:
-        EventLog(log).tell(look.decision, "schedule", 40.0)
+        EventLog(log).write(look.decision, "schedule", 40.0)
     assert log.flush(10)
     lines = heard.getvalue().splitlines()
     assert len(lines) > 4

@@ -24,9 +24,6 @@ from monitord.core.engine import State
 from monitord.demo.seed import seed_old_signals, seed_window
 from monitord.logging.logger import JsonLog
 from monitord.notify.dispatcher import Dispatcher
-from monitord.notify.event_log import EventLog
-from monitord.notify.outbox import Outbox
-from monitord.notify.routing import Origin
 from monitord.probes import Probes
 from monitord.runtime.cycle import CycleRequest, Monitor
 from monitord.storage.store import Store
@@ -126,7 +123,7 @@ async def cost(
         probes, store = Probes(settings, orders, frozenset), Store(settings.state_dir)
         settings.state_dir.mkdir()
         await store.load(PATIENCE)
-        dispatcher = Dispatcher(EventLog(log), Outbox(store, log, Origin("box-1")))
+        dispatcher = Dispatcher(settings, store, log)
         monitor = Monitor(probes.all, orders, State(), store, dispatcher, PATIENCE)
         loop = asyncio.get_running_loop()
         for name, what in (("call_at", "timers"), ("call_soon_threadsafe", "thread hops")):

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from monitord.config.settings import Settings
 from monitord.core.engine import Decision, State
 from monitord.core.orders import StandingOrders
 from monitord.logging.logger import JsonLog
 from monitord.notify.dispatcher import Dispatcher
-from monitord.notify.event_log import EventLog
-from monitord.notify.outbox import Outbox
-from monitord.notify.routing import Origin
 from monitord.runtime.cycle import Monitor
 from monitord.runtime.scheduler import MAX_ANSWERS, ON_DEMAND_EVERY_SECONDS, Scheduler
 from monitord.runtime.signs import Sign
@@ -33,7 +31,7 @@ class Conducted:
         self.reload_fails = False
         self.reloads = 0
         self.store = Store(directory)
-        dispatcher = Dispatcher(EventLog(log), Outbox(self.store, log, Origin("box-1")))
+        dispatcher = Dispatcher(Settings(instance="box-1"), self.store, log)
         self.watch = Monitor((), StandingOrders(probes=frozenset()), State(), self.store, dispatcher, 1.0)
         self.seen: list[Decision] = []
         self.scheduler = Scheduler(log, self._nothing, lambda: None, lambda decision, _: self.seen.append(decision))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from monitord.config import routes
 from monitord.config.listening import is_loopback, listen_address
-from monitord.config.routes import Route
+from monitord.config.routes import Route, quiet_hours
 from monitord.config.settings import Settings, SettingsError
 from monitord.core.model import RANK
 from monitord.core.subjects import RULES
 from monitord.masking import Secret
 from monitord.notify.channels.base import Channel
+from monitord.notify.message import Links, Origin
 
 if TYPE_CHECKING:
     from monitord.notify.channels.heartbeat import Heartbeat
@@ -30,28 +31,23 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
     `remembers`: what a service opens is remembered in the state directory, so that a later message can close it.
     SettingsError where something that one of them needs is not installed, or the webhook's secret is no secret.
     """
-    notify, found = settings.notify, list[Channel]()
-    least = notify.severity_by_channel
+    notify, origin, found = settings.notify, origin_of(settings), list[Channel]()
     if notify.webhook_url is not None:
         from monitord.notify.channels.webhook import Webhook
 
-        secret, url = _text(notify.webhook_secret), notify.webhook_url.get_secret_value()
         try:
-            found.append(Webhook(url, settings.instance, settings.fleet, secret, least.get("webhook", "warning")))
+            found.append(Webhook(notify.webhook_url.get_secret_value(), origin, _text(notify.webhook_secret)))
         except ValueError as error:
             raise SettingsError((f"{_SIGNING}: {error}",)) from None
     if notify.alertmanager_url is not None:
         from monitord.notify.channels.alertmanager import Alertmanager
 
-        url = notify.alertmanager_url.get_secret_value()
-        page, severity = _page(settings), least.get("alertmanager", "warning")
-        found.append(Alertmanager(url, settings.instance, settings.fleet, page, severity))
+        found.append(Alertmanager(notify.alertmanager_url.get_secret_value(), origin))
     if notify.pagerduty_key is not None:
         from monitord.notify.channels.pagerduty import ENDPOINT, PagerDuty
 
-        key, url = notify.pagerduty_key.get_secret_value(), _text(notify.pagerduty_url) or ENDPOINT
-        severity = least.get("pagerduty", "warning")
-        found.append(PagerDuty(key, settings.instance, settings.fleet, url, _page(settings), severity))
+        url = _text(notify.pagerduty_url) or ENDPOINT
+        found.append(PagerDuty(notify.pagerduty_key.get_secret_value(), origin, url))
     if notify.urls:
         from monitord.notify.channels.apprise import Apprise, installed
 
@@ -61,10 +57,18 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
             )
         store = settings.state_dir / "apprise" if remembers else None
         for name, secret_url in zip(notify.channel_names[-len(notify.urls) :], notify.urls, strict=True):
-            found.append(Apprise(secret_url.get_secret_value(), name, least.get(name, "warning"), store))
+            found.append(Apprise(secret_url.get_secret_value(), name, store))
     for channel in found:
-        channel.policy = replace(channel.policy, routes=notify.routes.get(channel.name, ()))
+        least = notify.severity_by_channel.get(channel.name, "warning")
+        channel.policy = replace(channel.policy, least=least, routes=notify.routes.get(channel.name, ()))
     return tuple(found)
+
+
+def origin_of(settings: Settings, key: bytes = b"") -> Origin:
+    """`key` signs acknowledgements."""
+    written = settings.notify.quiet_hours
+    quiet, links = quiet_hours(written) if written else None, Links(settings.http.public_url or "", key)
+    return Origin(settings.instance, settings.fleet, quiet, links, _page(settings))
 
 
 def unheard(settings: Settings, day: datetime) -> tuple[str, ...]:

@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from monitord.core.model import Severity
 from monitord.core.subjects import catalogue
 from monitord.jsonable import rfc3339
 from monitord.notify.channels.base import DeliveryPolicy, receiver_of
 from monitord.notify.channels.http import JSON, HttpClient, json_body
-from monitord.notify.message import Message
+from monitord.notify.message import Message, Origin
 
 RESEND_SECONDS: Final = 60.0
 # An alert outlives three resendings that got lost.
@@ -28,18 +27,16 @@ _OTHER: Final = {"warning": "critical", "critical": "warning"}
 class Alertmanager:
     """Notifies one Alertmanager. It has reminders, quiet hours and grouping of its own, so that it is spared ours.
 
-    `url` is its address, with or without a path before `/api`; without `fleet` or `page` there is no such label.
+    `url` is its address, with or without a path before `/api`.
     """
 
     name = "alertmanager"
 
-    def __init__(self, url: str, instance: str, fleet: str = "", page: str = "", least: Severity = "warning") -> None:
+    def __init__(self, url: str, origin: Origin) -> None:
         self.policy = DeliveryPolicy(
-            least=least, coalesces=False, quiet=False, resend_every=RESEND_SECONDS, receiver=receiver_of(url)
+            coalesces=False, quiet=False, resend_every=RESEND_SECONDS, receiver=receiver_of(url)
         )
-        self._url = endpoint(url)
-        self._common = {"job": "monitord", "instance": instance} | ({"fleet": fleet} if fleet else {})
-        self._page = page
+        self._url, self._origin = endpoint(url), origin
         self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
@@ -90,12 +87,12 @@ class Alertmanager:
         more = ("recommendation", "runbook", "contact", "incident_id")
         annotations |= {name: str(message.fields.get(name) or "") for name in more}
         alert: dict[str, object] = {
-            "labels": labels | self._common,
+            "labels": labels | {"job": "monitord"} | self._origin.labels,
             "annotations": {name: text for name, text in annotations.items() if text},
             "startsAt": rfc3339(min(began, ends)),  # one that ends before it begins is refused
             "endsAt": rfc3339(ends),
         }
-        page = message.link or self._page
+        page = message.link or self._origin.page
         return alert | ({"generatorURL": page} if page else {})
 
 

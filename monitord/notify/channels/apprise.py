@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 from monitord.core import humanize
-from monitord.core.model import Kind, Severity
+from monitord.core.model import Kind
 from monitord.notify.channels.base import DeliveryPolicy, SendError, receiver_of
 from monitord.notify.message import Message
 
@@ -45,10 +45,10 @@ class Apprise:
     `store`: the directory in which services remember what they have opened (None: until they are done).
     """
 
-    def __init__(self, url: str, name: str, least: Severity = "warning", store: Path | None = None) -> None:
+    def __init__(self, url: str, name: str, store: Path | None = None) -> None:
         self.name = name
         self._store = None if store is None else str(store)
-        self.policy = DeliveryPolicy(least=least, deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
+        self.policy = DeliveryPolicy(deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
         self._url = url
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:

@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.model import Severity
 from monitord.jsonable import in_json, rfc3339
 from monitord.masking import mask
 from monitord.notify.channels.base import DeliveryPolicy, SendError, receiver_of
 from monitord.notify.channels.http import JSON, HttpClient, json_body
-from monitord.notify.message import Message
+from monitord.notify.message import Message, Origin
 
 ENDPOINT: Final = "https://events.pagerduty.com/v2/enqueue"
 # PagerDuty refuses a summary that is longer, and an event past 512 kB.
@@ -34,19 +33,16 @@ _DETAILS: Final = (
 
 
 class PagerDuty:
-    """Notifies one PagerDuty service: `key` is its integration key ("routing key"), `page` the address of our page."""
+    """Notifies one PagerDuty service: `key` is its integration key ("routing key")."""
 
     name = "pagerduty"
 
-    def __init__(
-        self, key: str, instance: str, fleet: str = "", url: str = ENDPOINT, page: str = "", least: Severity = "warning"
-    ) -> None:
+    def __init__(self, key: str, origin: Origin, url: str = ENDPOINT) -> None:
         receiver = receiver_of(f"{url}|{key}")
         self.policy = DeliveryPolicy(
-            least, coalesces=False, quiet=False, incidents=True, acknowledges=True, batch=1, receiver=receiver
+            coalesces=False, quiet=False, incidents=True, acknowledges=True, batch=1, receiver=receiver
         )
-        self._key, self._url, self._page = key, url, page
-        self._instance, self._fleet = instance, fleet
+        self._key, self._url, self._origin = key, url, origin
         self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:  # noqa: ARG002 - the interface hands it in; an event has its own time
@@ -81,24 +77,24 @@ class PagerDuty:
         return {"routing_key": self._key, "event_action": action, "dedup_key": identity}
 
     def _trigger(self, message: Message, identity: str) -> dict[str, object]:
-        place = f"{self._fleet}/{self._instance}" if self._fleet else self._instance
+        origin = self._origin
         summary = str(message.fields.get("summary") or message.title)
         payload: dict[str, object] = {
-            "summary": _short(f"{place}: {summary}", LONGEST_SUMMARY),
-            "source": _short(self._instance, _LONGEST_FIELD),
+            "summary": _short(f"{origin.place}: {summary}", LONGEST_SUMMARY),
+            "source": _short(origin.instance, _LONGEST_FIELD),
             "severity": message.severity,
             "timestamp": rfc3339(message.at),
             "component": _short(message.subject or "monitord", _LONGEST_FIELD),
             "class": message.rule or "monitord_test",
             "custom_details": _details(message),
         }
-        if self._fleet:
-            payload["group"] = _short(self._fleet, _LONGEST_FIELD)
+        if origin.fleet:
+            payload["group"] = _short(origin.fleet, _LONGEST_FIELD)
         event = self._event("trigger", identity) | {"client": "monitord", "payload": payload}
         links = (("This alert on monitord's page", message.link), ("Acknowledge", message.ack))
         if found := [{"href": address, "text": words} for words, address in links if address]:
             event["links"] = found
-        page = message.link or self._page
+        page = message.link or origin.page
         return event | ({"client_url": page} if page else {})
 
 

@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from monitord.core.model import Severity
 from monitord.jsonable import in_json
 from monitord.masking import mask
 from monitord.notify.channels.base import DeliveryPolicy, receiver_of
 from monitord.notify.channels.http import HttpClient, json_body
-from monitord.notify.message import Kind, Message
+from monitord.notify.message import Kind, Message, Origin
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 _TYPES: Final[dict[Kind, str]] = {
@@ -35,18 +34,16 @@ class Webhook:
 
     name = "webhook"
 
-    def __init__(
-        self, url: str, instance: str, fleet: str = "", secret: str | None = None, least: Severity = "warning"
-    ) -> None:
-        self.policy = DeliveryPolicy(least=least, receiver=receiver_of(url))
-        self._url, self._instance, self._fleet = url, instance, fleet
+    def __init__(self, url: str, origin: Origin, secret: str | None = None) -> None:
+        self.policy = DeliveryPolicy(receiver=receiver_of(url))
+        self._url, self._origin = url, origin
         self._key = signing_key(secret) if secret else None
         self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """POST them one after another; the receiver knows by their ids those that it had before one failed."""
         for message in messages:
-            body = json_body(event(message, now, self._instance, self._fleet))
+            body = json_body(event(message, now, self._origin))
             stamp = str(int(now.timestamp()))
             headers = {"Content-Type": CONTENT_TYPE, "webhook-id": message.id, "webhook-timestamp": stamp}
             if self._key is not None:
@@ -57,19 +54,19 @@ class Webhook:
         await self._http.close()
 
 
-def event(message: Message, now: datetime, instance: str, fleet: str) -> dict[str, Any]:
+def event(message: Message, now: datetime, origin: Origin) -> dict[str, Any]:
     """A message as a CloudEvent 1.0 in structured mode, JSON-ready."""
     envelope = {
         "specversion": "1.0",
         "id": message.id,
-        "source": f"monitord://{quote(fleet, safe='')}/{quote(instance, safe='')}",
+        "source": f"monitord://{quote(origin.fleet, safe='')}/{quote(origin.instance, safe='')}",
         "type": _TYPES[message.kind],
         "time": message.at,
         "datacontenttype": "application/json",
     }
     if message.subject:
         envelope["subject"] = message.subject
-    data = {"instance": instance, "fleet": fleet or None} | _data(message, now)
+    data = {"instance": origin.instance, "fleet": origin.fleet or None} | _data(message, now)
     cleaned: dict[str, Any] = in_json(envelope | {"data": data}, mask)
     cleaned["data"] |= {name: url for name, url in (("url", message.link), ("acknowledge_url", message.ack)) if url}
     return cleaned
