@@ -130,7 +130,8 @@ def load_settings() -> Settings:
     return find_settings().settings
 
 
-def told_settings() -> CommandSettings:
+def noted_settings() -> CommandSettings:
+    """As `find_settings`; which files were read is a line on stderr, where they are not those of the directory."""
     found = find_settings()
     if found.word:
         note(found.word)
@@ -158,11 +159,11 @@ def find_settings() -> CommandSettings:
     own = CommandSettings(settings, sources, os.environ, directory, tuple(files_of(os.environ, directory)))
     place = variable_of("state_dir")
     aliased = {f"{alias})" for alias in ALIASES}
-    said = {name for name, source in sources.items() if source.partition("(")[2] not in aliased}
+    own_names = {name for name, source in sources.items() if source.partition("(")[2] not in aliased}
     record = read_record(settings.state_dir)
     if record is None and (why := hidden(settings.state_dir)):
         return replace(own, trouble=why)
-    if os.environ.get(ENV_FILE) or said - {place}:
+    if os.environ.get(ENV_FILE) or own_names - {place}:
         return replace(own, record=record)
     if record is None and place not in sources:
         others = elsewhere()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
+from pathlib import Path
 
-from monitord.cli import Subparsers, command, say, stdout_terminal, told_settings
-from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable
-from monitord.config.loader import Settings
-from monitord.jsonable import document
+from monitord.cli import Subparsers, command, noted_settings
+from monitord.cli.base import answer, in_state_directory, length, over_state, run_once
 from monitord.reporting.incidents import incident_fields, incidents_text
 from monitord.storage.reader import read_incidents
 
@@ -30,17 +29,14 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
     now = datetime.now(UTC)
-    found = told_settings()
-    return run_once(_alerts(found.settings, now - back, now, arguments.format))
+    directory = noted_settings().settings.state_dir
+    return run_once(over_state("alerts", directory, _alerts(directory, now - back, now, arguments.format)))
 
 
-async def _alerts(settings: Settings, since: datetime, now: datetime, style: str) -> int:
-    try:
-        found = await in_state_directory(read_incidents, settings.state_dir, since, timeout=_LOOK_SECONDS)
-    except STATE_ERRORS as error:
-        return unreadable("alerts", error, settings.state_dir)
-    if style == "json":
-        say(document({"since": since, "until": now, "incidents": [incident_fields(one, now) for one in found]}))
-    else:
-        say(incidents_text(found, since, now, stdout_terminal()))
-    return 0
+async def _alerts(directory: Path, since: datetime, now: datetime, style: str) -> int:
+    found = await in_state_directory(read_incidents, directory, since, timeout=_LOOK_SECONDS)
+    return answer(
+        style,
+        lambda: {"since": since, "until": now, "incidents": [incident_fields(one, now) for one in found]},
+        lambda screen: incidents_text(found, since, now, screen),
+    )

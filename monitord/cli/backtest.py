@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from monitord.cli import Subparsers, command, note, refused, say, stdout_terminal, told_settings
-from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable, with_progress
+from monitord.cli import Subparsers, command, note, noted_settings, refused
+from monitord.cli.base import answer, in_state_directory, length, over_state, run_once, with_progress
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import TriedSettings, tried
 from monitord.core import humanize
 from monitord.core.backtest import Backtest, backtest, warm_up
-from monitord.jsonable import document
 from monitord.reporting.backtest import fields, text
 from monitord.storage.reader import read_history, read_transitions, recorded_span
 
@@ -46,18 +45,12 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
     try:
-        found = told_settings()
+        found = noted_settings()
         trial = tried(arguments.changes, found.environ, found.directory)
     except SettingsError as error:
         return refused(error.mistakes)
-    return run_once(_in_time(trial, datetime.now(UTC) - back, arguments))
-
-
-async def _in_time(trial: TriedSettings, since: datetime, arguments: argparse.Namespace) -> int:
-    try:
-        return await _backtest(trial, since, arguments)
-    except STATE_ERRORS as error:
-        return unreadable("backtest", error, trial.present.state_dir)
+    work = _backtest(trial, datetime.now(UTC) - back, arguments)
+    return run_once(over_state("backtest", trial.present.state_dir, work))
 
 
 async def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespace) -> int:
@@ -84,8 +77,6 @@ async def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.N
     if found is None:
         note(unrecorded)
         return 2
-    if arguments.format == "json":
-        say(document(fields(found, trial.changes)))
-    else:
-        say(text(found, trial.changes, stdout_terminal()))
-    return 0
+    return answer(
+        arguments.format, lambda: fields(found, trial.changes), lambda screen: text(found, trial.changes, screen)
+    )

@@ -10,23 +10,26 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from monitord.cli import note, told_settings
+from monitord import threads
+from monitord.cli import note, noted_settings, say, stdout_terminal
 from monitord.config.settings import with_alias
 from monitord.core import humanize, units
 from monitord.core.merkle import Hash
 from monitord.core.model import Observation
 from monitord.failures import FailureError
-from monitord.reporting.terminal import clean, clip
+from monitord.jsonable import document
+from monitord.reporting.terminal import Terminal, clean, clip
 from monitord.resolver import ResolverLoop
 from monitord.storage.schema import DamagedSnapshot, UnusableSnapshot
-from monitord.threads import WorkerBusy, WorkerThread
+from monitord.threads import WorkerBusy
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
@@ -106,11 +109,7 @@ def _leave(code: int) -> NoReturn:
 
 async def in_state_directory(work: Callable[..., T], *arguments: object, timeout: float) -> T:
     """What `work` returns, done on a thread of its own: a state directory may hang. Raises STATE_ERRORS."""
-    thread = WorkerThread("state directory")
-    try:
-        return await thread.run(work, *arguments, timeout=timeout)
-    finally:
-        thread.close()
+    return await threads.run_once("state directory", partial(work, *arguments), timeout=timeout)
 
 
 def why_unreadable(error: Exception, directory: Path) -> str:
@@ -122,9 +121,21 @@ def why_unreadable(error: Exception, directory: Path) -> str:
     return str(error)
 
 
-def unreadable(command: str, error: Exception, directory: Path) -> int:
-    note(f"monitord {command}: {clean(why_unreadable(error, directory))}")
-    return UNREADABLE
+async def over_state(command: str, directory: Path, work: Awaitable[int]) -> int:
+    """The exit code of `work` over a state directory; where that cannot be read, a line on stderr and UNREADABLE."""
+    try:
+        return await work
+    except BrokenPipeError:  # nobody reads the answer any more
+        raise
+    except STATE_ERRORS as error:
+        note(f"monitord {command}: {clean(why_unreadable(error, directory))}")
+        return UNREADABLE
+
+
+def answer(style: str, fields: Callable[[], Mapping[str, object]], text: Callable[[Terminal], str]) -> int:
+    """Print what a command found, as JSON or for people; only what is printed is made. Returns 0."""
+    say(document(fields()) if style == "json" else text(stdout_terminal()))
+    return 0
 
 
 def length(since: str) -> timedelta:
@@ -164,7 +175,7 @@ async def over_seals(command: str, work: Callable[[Settings, Session, Hash], Awa
     """The exit code of `work` over the Postgres of the settings; of what it cannot have, a line on stderr."""
     from monitord.keccak import load_keccak256
 
-    found = told_settings()
+    found = noted_settings()
     try:
         keccak256, session = load_keccak256(), postgres_session(found.settings)
     except FailureError as error:

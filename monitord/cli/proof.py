@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from monitord.cli import Subparsers, command, note, say, stdout_terminal
-from monitord.cli.base import MISTAKE, is_label, over_seals, run_once, seals_read
+from monitord.cli import Subparsers, command, note
+from monitord.cli.base import MISTAKE, answer, is_label, over_seals, run_once, seals_read
 from monitord.config.loader import Settings
 from monitord.core import humanize, merkle
 from monitord.core.blocks import Style
@@ -22,7 +22,6 @@ from monitord.core.roots import plain
 from monitord.core.subjects.chain_facts import NAME as CHAIN
 from monitord.core.subjects.chain_facts import ChainSettings, Known
 from monitord.failures import FailureError
-from monitord.jsonable import document
 from monitord.postgres import queries, seals
 from monitord.postgres.participation import upper
 from monitord.postgres.session import Session
@@ -102,10 +101,7 @@ async def _prove(
     own: ChainSettings = getattr(settings, CHAIN).given
     if own.rpc_urls:
         made = await _beside_chain(made, own, session, keccak256)
-    if arguments.format == "json":
-        say(document(_fields(made)))
-    else:
-        say(_text(made, user, stdout_terminal()))
+    answer(arguments.format, lambda: _fields(made), lambda screen: _text(made, user, screen))
     return 0 if made.agrees else 2
 
 

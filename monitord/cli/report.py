@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from monitord.cli import CommandSettings, Subparsers, command, find_settings, note, say
-from monitord.cli.base import STATE_ERRORS, length, run_once, unreadable, with_progress
+from monitord.cli.base import length, over_state, run_once, with_progress
 from monitord.core.report.model import Report, Verdict
 from monitord.reporting.terminal import clean, terminal
 from monitord.runtime.report_builder import report_from_recording
@@ -42,20 +42,18 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
-    return run_once(_report(find_settings(), back, arguments.format, arguments.output, compare=arguments.compare))
+    found = find_settings()
+    work = _report(found, back, arguments.format, arguments.output, compare=arguments.compare)
+    return run_once(over_state("report", found.settings.state_dir, work))
 
 
 async def _report(found: CommandSettings, back: timedelta, style: str, output: Path | None, *, compare: bool) -> int:
-    settings = found.settings
     for line in filter(None, (found.word, found.trouble)):
         note(line)
     until = datetime.now(UTC)
     since = until - back
     passing = partial(with_progress, begin=since, end=until, doing="reading")
-    try:
-        report = await report_from_recording(settings, found.orders, since, until, passing, compare=compare)
-    except STATE_ERRORS as error:
-        return unreadable("report", error, settings.state_dir)
+    report = await report_from_recording(found.settings, found.orders, since, until, passing, compare=compare)
     text = rendered(report, style, is_terminal=output is None and sys.stdout.isatty())
     if output is None:
         say(text)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from monitord.cli import CommandSettings, Subparsers, command, note, say, stdout_terminal, told_settings
-from monitord.cli.base import MISTAKE, STATE_ERRORS, in_state_directory, run_once, unreadable
+from monitord.cli import CommandSettings, Subparsers, command, note, noted_settings, say, stdout_terminal
+from monitord.cli.base import MISTAKE, in_state_directory, over_state, run_once
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.alerting import commands
@@ -184,12 +184,12 @@ def put(name: str, request: CommandMaker, answer: Sentences) -> int:
         ask(found.settings.state_dir, command)
         return _answered(held, answer(held, command, now))
 
-    return run_once(_say(name, leave))
+    return _run(name, leave)
 
 
 def look(name: str, answer: Callable[[HeldState, datetime], str]) -> int:
     now = datetime.now(UTC)
-    return run_once(_say(name, lambda found: answer(read(found), now)))
+    return _run(name, lambda found: answer(read(found), now))
 
 
 def read(found: CommandSettings) -> HeldState:
@@ -213,14 +213,15 @@ def _answered(held: HeldState, lines: Iterable[str]) -> str:
     return "\n".join(line for text in (*lines, when) for line in screen.wrapped(text, indent="")) + "\n"
 
 
-async def _say(name: str, work: Callable[[CommandSettings], str]) -> int:
-    found = told_settings()
+def _run(name: str, work: Callable[[CommandSettings], str]) -> int:
+    found = noted_settings()
+    return run_once(over_state(name, found.settings.state_dir, _say(name, found, work)))
+
+
+async def _say(name: str, found: CommandSettings, work: Callable[[CommandSettings], str]) -> int:
     try:
-        said = await in_state_directory(work, found, timeout=_SECONDS)
+        say(await in_state_directory(work, found, timeout=_SECONDS))
     except (ValueError, SnapshotUnavailable) as error:
         note(f"monitord {name}: {clean(str(error))}")
         return MISTAKE
-    except STATE_ERRORS as error:
-        return unreadable(name, error, found.settings.state_dir)
-    say(said)
     return 0

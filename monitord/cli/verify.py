@@ -12,14 +12,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from monitord.cli import Subparsers, command, note, say, stdout_terminal
-from monitord.cli.base import MISTAKE, Progress, is_label, length, over_seals, run_once, seals_read
+from monitord.cli import Subparsers, command, note
+from monitord.cli.base import MISTAKE, Progress, answer, is_label, length, over_seals, run_once, seals_read
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.blocks import Style
 from monitord.core.merkle import Hash
 from monitord.core.roots import RESULTS, Result, Seal, Verification
-from monitord.jsonable import document
 from monitord.postgres import seals
 from monitord.postgres.seals import SealSelection
 from monitord.postgres.session import Session
@@ -74,10 +73,11 @@ async def _verify(
                 progress.show(lambda: _so_far(done, loop.time() - began))
     took = loop.time() - began
     counts = Counter(one.result for one in done)
-    if arguments.format == "json":
-        say(document(_fields(done, counts, wanted, now, took)))
-    else:
-        say(_text(done, counts, took, stdout_terminal()))
+    answer(
+        arguments.format,
+        lambda: _fields(done, counts, wanted, now, took),
+        lambda screen: _text(done, counts, took, screen),
+    )
     return 2 if counts["MISMATCH"] else 3 if counts["UNVERIFIABLE"] or not done else 0
 
 
@@ -142,8 +142,8 @@ def _so_far(done: list[Verification], seconds: float) -> str:
 
 
 def _rate(participants: int, seconds: float) -> str:
-    said = humanize.plural(participants, "participant")
-    return said if seconds < 0.01 else f"{said}, {humanize.count(participants / seconds)} a second"
+    many = humanize.plural(participants, "participant")
+    return many if seconds < 0.01 else f"{many}, {humanize.count(participants / seconds)} a second"
 
 
 def _fields(

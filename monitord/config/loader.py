@@ -23,6 +23,7 @@ from monitord.config.settings import (
     NotifySettings,
     Settings,
     SettingsError,
+    field_of,
     paths,
     settings_kind,
     variable_of,
@@ -63,8 +64,9 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
         settings = read_settings(content)
         wrong: set[str] = set()
     except ValidationError as error:
-        wrong = {variable for variable, _ in _problems(error)}
-        gathered.mistakes += [f"{_called(given, variable)}: {reason}" for variable, reason in _problems(error)]
+        problems = list(_problems(error, given))
+        wrong = {variable for variable, _ in problems}
+        gathered.mistakes += [f"{_called(given, variable)}: {reason}" for variable, reason in problems]
         # With the defaults in their place, so that what does not fit together is reported with the rest.
         rest = _nested({name: raw for name, raw in given.items() if name not in wrong})
         settings = read_settings({"state_dir": Path("/"), **rest})
@@ -133,12 +135,18 @@ def _nested(given: Mapping[str, RawValues]) -> dict[str, Any]:
     return content
 
 
-def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
+def _problems(error: ValidationError, given: Mapping[str, RawValues]) -> Iterator[tuple[str, str]]:
     for problem in error.errors(include_url=False, include_input=False):
         section = section_kind(str(problem["loc"][0]))
         depth = 1 if section is None else 2
         variable, place = variable_of(*map(str, problem["loc"][:depth])), problem["loc"][depth:]
-        yield variable, check_types.mistake(place, problem) if place else problem["msg"].removeprefix("Value error, ")
+        if place:
+            yield variable, check_types.mistake(place, problem)
+            continue
+        by_shape = {} if (field := field_of(variable)) is None else field.metadata.get("meant", {})
+        meant = by_shape.get(shape_of(given[variable].value)) if variable in given else None
+        hint = f"; did you mean {variable_of(*meant.split('.'))}?" if meant else ""
+        yield variable, problem["msg"].removeprefix("Value error, ") + hint
 
 
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -184,6 +192,16 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 also, by_channel = NotifySettings.address_of(name), variable_of("notify", setting)
                 ways = f"there are {', '.join(known)}" if known else "none is set"
                 yield by_channel, variable_of("notify", also), f"{name!r} is not a configured channel; {ways}"
+
+
+def shape_of(value: Any) -> str:
+    """What was written, by its shape: `names` (a list), `values` or `maps` by name, or one `value`."""
+    if isinstance(value, str):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if isinstance(value, dict):
+        return "maps" if any(isinstance(each, dict) for each in value.values()) else "values"
+    return "names" if isinstance(value, list) else "value"
 
 
 def _called(given: Mapping[str, RawValues], variable: str) -> str:

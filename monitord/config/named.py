@@ -10,27 +10,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
+from monitord.config import types as t
 from monitord.config.routes import Route
-from monitord.config.types import (
-    each_written,
-    from_json,
-    is_name,
-    mapping,
-    names,
-    percent_text,
-    read_count,
-    read_cpu_share,
-    read_duration,
-    read_hours,
-    read_length,
-    read_number,
-    read_of,
-    read_percent,
-    read_severity,
-    read_size,
-    text_of,
-    words,
-)
 from monitord.core import thresholds, units
 from monitord.core.app_numbers import number_name
 from monitord.core.hours import OTHERWISE, hours_of
@@ -66,16 +47,16 @@ def named(
             raise ValueError(f"it is not a map; write {example}")
         if unknown := sorted(map(str, item.keys() - fields.keys())):
             raise ValueError(f"{', '.join(unknown)} cannot be declared; what can is {', '.join(fields)}")
-        return made(**{name: read_of(name, fields[name][0], value) for name, value in item.items()})
+        return made(**{name: t.read_of(name, fields[name][0], value) for name, value in item.items()})
 
-    read_list: Any = words(example).func
-    read_map: Any = mapping(example, declared).func
+    read_list: Any = t.words(example).func
+    read_map: Any = t.mapping(example, declared).func
 
     def read(value: object) -> object:
         if value == "":  # what sets a package's setting to nothing
             return {}
         if isinstance(value, str) and value.lstrip().startswith("{"):
-            value = from_json(value, dict, example)
+            value = t.from_json(value, dict, example)
         if isinstance(value, dict) or not may_be_list:
             return read_map(value)
         return {name: made() for name in read_list(value)}
@@ -91,13 +72,13 @@ def named(
 
 
 # Shell patterns of service names, which may hold spaces.
-_patterns: Final = names('it is no name of a service; write "mail-worker" or ["mail-worker", "mail-worker-*"]')
+_patterns: Final = t.names('it is no name of a service; write "mail-worker" or ["mail-worker", "mail-worker-*"]')
 
 
 def _by_hours(value: object) -> Mapping[str, timedelta]:
     """A duration, or a map of hours of the day to one each."""
     if not isinstance(value, dict):
-        return {OTHERWISE: read_length(value)}
+        return {OTHERWISE: t.read_length(value)}
     found: dict[str, timedelta] = {}
     taken: frozenset[int] = frozenset()
     for span, limit in value.items():
@@ -105,7 +86,7 @@ def _by_hours(value: object) -> Mapping[str, timedelta]:
         if hours & taken:
             raise ValueError(f"{span} names an hour that another span names, too")
         taken |= hours
-        found[str(span).strip()] = read_of(str(span), read_length, limit)
+        found[str(span).strip()] = t.read_of(str(span), t.read_length, limit)
     if not found:
         raise ValueError('it names no hours; write "2h" or {"00-06": "3h", "*": "15m"}')
     return found
@@ -117,7 +98,7 @@ def _hours_text(limits: Mapping[str, timedelta]) -> str | dict[str, str]:
 
 
 def _key_prefix(value: object) -> str:
-    text = text_of(value, "bull")
+    text = t.text_of(value, "bull")
     if not text or not text.isprintable():
         raise ValueError("it is no prefix of keys; write bull")
     return text
@@ -150,7 +131,7 @@ def _number_orders(value: object) -> NumberOrders:
         return NumberOrders() if is_off else NumberOrders(read_threshold(value))
     if unknown := sorted(map(str, value.keys() - {"warning", "critical"})):
         raise ValueError(f"{', '.join(unknown)} cannot be declared; what can is warning, critical")
-    found = {level: read_of(level, read_threshold, limit) for level, limit in value.items()}
+    found = {level: t.read_of(level, read_threshold, limit) for level, limit in value.items()}
     if not found:
         raise ValueError(f'it names no limit; write {thresholds.EXAMPLE}, or "{_OFF}"')
     agree(found.get("critical"), found.get("warning"))
@@ -162,7 +143,7 @@ def _error_lines(value: object) -> float | str:
     if isinstance(value, str) and value.strip().lower() == _OFF:
         return _OFF
     try:
-        return float(read_number(value))
+        return float(t.read_number(value))
     except ValueError as error:
         raise ValueError(f"{error}, or {_OFF}") from None
 
@@ -170,9 +151,9 @@ def _error_lines(value: object) -> float | str:
 def _limits_of_numbers(value: object) -> Mapping[str, NumberOrders]:
     if not isinstance(value, dict) or not value:
         raise ValueError(f"it is no map from numbers to limits; write {_LIMITS_EXAMPLE}")
-    if not all(map(is_name, value)):
+    if not all(map(t.is_name, value)):
         raise ValueError(f"it holds something that is no name of a number; write {_LIMITS_EXAMPLE}")
-    return {number_name(name): read_of(name, _number_orders, limits) for name, limits in value.items()}
+    return {number_name(name): t.read_of(name, _number_orders, limits) for name, limits in value.items()}
 
 
 def _written(limits: NumberOrders) -> str | dict[str, str]:
@@ -182,11 +163,11 @@ def _written(limits: NumberOrders) -> str | dict[str, str]:
     return {level: str(limit) for level, limit in stated.items() if limit is not None}
 
 
-_COUNT: Final[_Field] = read_count, _as_it_is
-_NUMBER: Final[_Field] = read_number, _as_it_is
-_LENGTH: Final[_Field] = read_length, units.duration_text
-_DURATION: Final[_Field] = read_duration, units.duration_text
-_PERCENT: Final[_Field] = read_percent, percent_text
+_COUNT: Final[_Field] = t.read_count, _as_it_is
+_NUMBER: Final[_Field] = t.read_number, _as_it_is
+_LENGTH: Final[_Field] = t.read_length, units.duration_text
+_DURATION: Final[_Field] = t.read_duration, units.duration_text
+_PERCENT: Final[_Field] = t.read_percent, t.percent_text
 _read_tables, _tables_written = named(
     '["orders"] or {"orders": {"growth_limit": 10000, "growth_window": "2h", "flow_stall": "2h"}}',
     TableOrders,
@@ -228,8 +209,8 @@ _of_services = partial(
     named,
     made=ServiceOrders,
     fields={
-        "memory": (read_size, units.size_text),
-        "cpu": (read_cpu_share, percent_text),
+        "memory": (t.read_size, units.size_text),
+        "cpu": (t.read_cpu_share, t.percent_text),
         "busy_for": _LENGTH,
         "restarts_warning": _NUMBER,
         "restarts_critical": _NUMBER,
@@ -253,8 +234,8 @@ Disks = Annotated[dict[str, DiskOrders], _read_disks, AfterValidator(_whole_path
 KeyPrefix = Annotated[str, BeforeValidator(_key_prefix)]
 NumberLimits = Annotated[
     dict[str, Mapping[str, NumberOrders]],
-    mapping(_LIMITS_EXAMPLE, _limits_of_numbers),
-    each_written(lambda limits: {name: _written(one) for name, one in limits.items()}),
+    t.mapping(_LIMITS_EXAMPLE, _limits_of_numbers),
+    t.each_written(lambda limits: {name: _written(one) for name, one in limits.items()}),
 ]
 
 
@@ -265,17 +246,17 @@ def _route(given: Mapping[str, object]) -> Route:
             near = nearest(name, _ROUTE_FIELDS, 0.5)
             hint = f"; did you mean {near}?" if near else ""
             raise ValueError(f"{name!r} is none of {', '.join(_ROUTE_FIELDS)}{hint}")
-        found[name] = read_of(name, _ROUTE_FIELDS[name], value)
+        found[name] = t.read_of(name, _ROUTE_FIELDS[name], value)
     return Route(**found)
 
 
-_shell_patterns: Final = names('it is not a list of patterns; write ["disk_*"]')
+_shell_patterns: Final = t.names('it is not a list of patterns; write ["disk_*"]')
 _ROUTE_FIELDS: Final[dict[str, Callable[[object], object]]] = {
-    "severity": read_severity,
+    "severity": t.read_severity,
     "rules": _shell_patterns,
     "subjects": _shell_patterns,
-    "hours": read_hours,
-    "after": read_duration,
+    "hours": t.read_hours,
+    "after": t.read_duration,
 }
 
 
@@ -294,6 +275,6 @@ def _as_given(route: Route) -> dict[str, object]:
 
 Routes = Annotated[
     dict[str, tuple[Route, ...]],
-    mapping(_ROUTES_EXAMPLE, _routes),
-    each_written(lambda routes: [_as_given(route) for route in routes]),
+    t.mapping(_ROUTES_EXAMPLE, _routes),
+    t.each_written(lambda routes: [_as_given(route) for route in routes]),
 ]

@@ -12,8 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from monitord.config import check_types, named, types
 from monitord.config.declared import PlainModel, declared_section, fields_of, model_of
 from monitord.config.sections import SettingsSection
-from monitord.config.settings import Settings, paths, settings_kind
-from monitord.core.subjects.registry import registered
+from monitord.config.settings import Settings, declared_settings, paths, settings_kind
 
 # What the annotations in settings.py call these.
 _NAMES: Final = {"c": check_types, "n": named, "t": types, "JUDGED": types.JUDGED}
@@ -42,7 +41,7 @@ class SettingsModel(BaseSettings):
 def settings_class() -> type[SettingsModel]:
     """The model of the settings, with a section for each subject that declares its own; ValueError as of those."""
     kind: Any = settings_kind()  # a class is hashable, whatever its instances are
-    return _model(kind, tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None))
+    return _model(kind, declared_settings())
 
 
 @cache

@@ -26,9 +26,14 @@ def option(
     made: Callable[[], object] | None = None,
     examples: Sequence[str] = (),
     channel: str = "",
+    meant: Mapping[str, str] | None = None,
 ) -> Any:
-    """A setting beside its type: its default, or what makes it; `channel` is configured where the setting is."""
-    metadata = {"description": description or None, "examples": list(examples) or None, "channel": channel}
+    """A setting beside its type: its default, or what makes it; `channel` is configured where the setting is.
+
+    `meant`: by the shape of a value (`shape_of`) the setting that people mean who write such a one here.
+    """
+    shown = {"description": description or None, "examples": list(examples) or None}
+    metadata: dict[str, object] = {**shown, "channel": channel, "meant": meant or {}}
     if made is not None:
         return field(default_factory=made, metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import Field, dataclass, fields, make_dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -46,13 +46,27 @@ def _declared(by_name: Mapping[str, T], nothing: T) -> dict[str, T]:
     return {name: orders for name, orders in by_name.items() if orders != nothing}
 
 
+def _of_each(setting: str) -> dict[str, str]:
+    """What a map is meant for where one value for all services is asked for."""
+    return {"values": setting, "maps": "pm2.services"}
+
+
+def _of_all(setting: str) -> dict[str, str]:
+    """What one value is meant for where a map is asked for, and what a map of maps."""
+    return {"value": setting, "maps": "pm2.services"}
+
+
 @dataclass(frozen=True)
 class Pm2Settings(SettingsSection):
     """Where PM2 lives (None: not watched), and what is declared of single services and their numbers."""
 
     needs = "home"
     home: t.Directory | None = option(None, description="where PM2 lives")
-    services: Annotated[n.Services, JUDGED] = option(made=dict, description="limits of single services")
+    services: Annotated[n.Services, JUDGED] = option(
+        made=dict,
+        description="limits of single services",
+        meant={"names": "orders.services", "values": "orders.services"},
+    )
     limits: Annotated[n.NumberLimits, JUDGED] = option(
         made=dict, description="limits of the numbers that apps tell of themselves"
     )
@@ -162,7 +176,7 @@ class NotifySettings(SettingsSection):
     heartbeat_style: Annotated[HeartbeatStyle, t.word(*get_args(HeartbeatStyle))] = "auto"
     remind_every: t.Length = timedelta(hours=4)
     severity_by_channel: Annotated[dict[str, Severity], t.mapping('{"mailto": "critical"}', t.read_severity)] = option(
-        made=dict
+        made=dict, meant={"maps": "notify.routes"}
     )
     routes: n.Routes = option(
         made=dict,
@@ -215,11 +229,13 @@ class OrdersSettings(SettingsSection):
 
     is_judged = True
 
-    services: Annotated[dict[str, str], t.mapping('{"web": "online"}', t.expected)] = option(made=dict)
+    services: Annotated[dict[str, str], t.mapping('{"web": "online"}', t.expected)] = option(
+        made=dict, meant={"maps": "pm2.services"}
+    )
     confirmations: t.Count = 2
     confirm_every: t.Duration = timedelta(seconds=5)
-    service_memory: t.Size = 500_000_000
-    service_memory_by_name: t.Sizes = option(made=dict)
+    service_memory: t.Size = option(500_000_000, meant=_of_each("orders.service_memory_by_name"))
+    service_memory_by_name: t.Sizes = option(made=dict, meant=_of_all("orders.service_memory"))
     event_loop_latency: t.Length = timedelta(milliseconds=500)
     heap_full: t.Percent = 90.0
     heap_span: t.Duration = timedelta(minutes=10)
@@ -247,8 +263,8 @@ class OrdersSettings(SettingsSection):
     host_cpu: t.Percent | None = None
     host_load: t.Positive | None = None
     host_swap: t.Percent | None = None
-    service_cpu: t.CpuShare | None = None
-    service_cpu_by_name: t.CpuShares = option(made=dict)
+    service_cpu: t.CpuShare | None = option(None, meant=_of_each("orders.service_cpu_by_name"))
+    service_cpu_by_name: t.CpuShares = option(made=dict, meant=_of_all("orders.service_cpu"))
     busy_for: t.Length = timedelta(minutes=15)
     redis_memory: t.Percent = 90.0
     queue_waiting: t.Number = 5000
@@ -337,6 +353,14 @@ def variable_of(*path: str) -> str:
     return PREFIX + "__".join(path).upper()
 
 
+def field_of(variable: str) -> Field[Any] | None:
+    """How a setting is declared; None of one that a subject declares itself."""
+    name, *inner = paths(settings_kind())[variable]
+    field: Field[Any] = settings_kind().__dataclass_fields__[name]
+    section: Any = type(field.default)
+    return section.__dataclass_fields__.get(inner[0]) if inner else field
+
+
 def with_alias(variable: str) -> str:
     """A variable as a mistake in its value names it, wherever it was set: also by the name that others know it by."""
     other = next((alias for alias, known in ALIASES.items() if known == variable), None)
@@ -349,9 +373,12 @@ ADDRESSES: Final = (variable_of("postgres", "dsn"), variable_of("redis", "url"))
 
 def settings_kind() -> type[Settings]:
     """Settings, with a section for each subject that declares its own; ValueError where its name is taken."""
-    return _with_sections(
-        tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None)
-    )
+    return _with_sections(declared_settings())
+
+
+def declared_settings() -> tuple[tuple[str, type[Any], str], ...]:
+    """Name, settings and what is needed of them, of each subject that declares its own."""
+    return tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None)
 
 
 @cache

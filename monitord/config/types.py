@@ -28,19 +28,10 @@ T = TypeVar("T")
 
 # What Apprise understands behind the scheme only Apprise knows, which is too heavy to ask at every start.
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,30}://\S")
-_LONGEST_SAID: Final = 500
+_LONGEST_LINE: Final = 500
 
 
-_FLAGS: Final = {
-    "true": True,
-    "yes": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "off": False,
-    "0": False,
-}
+_FLAGS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 class Judged:
@@ -65,8 +56,8 @@ def read_duration(value: object) -> timedelta:
 def read_line(value: object) -> str:
     """One line of at most 500 characters, and not an empty one."""
     line = text_of(value, "a sentence")
-    if not line or not line.isprintable() or len(line) > _LONGEST_SAID:
-        raise ValueError(f"it is not one line of at most {_LONGEST_SAID} characters")
+    if not line or not line.isprintable() or len(line) > _LONGEST_LINE:
+        raise ValueError(f"it is not one line of at most {_LONGEST_LINE} characters")
     return line
 
 

@@ -19,6 +19,7 @@ from monitord.config.loader import (
     standing_orders,
     variables,
 )
+from monitord.config.settings import field_of, variable_of
 from monitord.core.orders import StandingOrders
 
 SECRET = "hunter2-and-more"
@@ -469,6 +470,34 @@ def test_services_are_a_map_of_what_is_declared_of_each_and_no_list(tmp_path: Pa
         ('{"gateway": {"startup_grace": "soon"}}', "of gateway, startup_grace: 'soon'"),
     ):
         assert why in only_mistake(tmp_path, "PM2__SERVICES", wrong)
+
+
+@pytest.mark.parametrize(
+    ("setting", "written", "meant"),
+    [
+        ("PM2__SERVICES", '["gateway", "web"]', "ORDERS__SERVICES"),
+        ("PM2__SERVICES", '{"web": "online"}', "ORDERS__SERVICES"),
+        ("ORDERS__SERVICES", '{"web": {"memory": "300MB"}}', "PM2__SERVICES"),
+        ("ORDERS__SERVICE_MEMORY", '{"web": "300MB"}', "ORDERS__SERVICE_MEMORY_BY_NAME"),
+        ("ORDERS__SERVICE_CPU_BY_NAME", "90%", "ORDERS__SERVICE_CPU"),
+        ("NOTIFY__SEVERITY_BY_CHANNEL", '{"webhook": {"severity": "critical"}}', "NOTIFY__ROUTES"),
+    ],
+)
+def test_a_value_of_another_settings_shape_is_asked_whether_that_one_was_meant(
+    tmp_path: Path, setting: str, written: str, meant: str
+) -> None:
+    assert only_mistake(tmp_path, setting, written).endswith(f"; did you mean MONITORD_{meant}?")
+
+
+def test_a_wrong_value_of_the_right_shape_is_asked_nothing(tmp_path: Path) -> None:
+    assert "did you mean" not in only_mistake(tmp_path, "PM2__SERVICES", '{"web": {"memory": "much"}}')
+
+
+def test_what_is_asked_to_have_been_meant_is_a_setting() -> None:
+    declared = {name: field.metadata.get("meant", {}) for name in variables() if (field := field_of(name)) is not None}
+    meant = {variable_of(*each.split(".")) for by_shape in declared.values() for each in by_shape.values()}
+    assert meant
+    assert meant <= set(variables())
 
 
 def test_what_is_busy_has_no_limit_unless_somebody_sets_one(tmp_path: Path) -> None:
