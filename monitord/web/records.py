@@ -77,25 +77,29 @@ class Records:
     def _caches(self) -> list[AsyncCache[Any]]:
         return [self._day, *self._recorded.values(), *self._incidents.values(), *self._reports.values()]
 
-    async def recorded(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[RenderedPage] | None:
+    async def recorded(self, back: timedelta, wait: float | None = None) -> CacheEntry[RenderedPage] | None:
         """With its small plots."""
-        return await self._recorded.of(back).get(wait)
+        return await self._recorded.of(back).get(_patience(wait))
 
-    async def day(self, wait: float = WAIT_SECONDS) -> CacheEntry[KeptWindow] | None:
+    async def day(self, wait: float | None = None) -> CacheEntry[KeptWindow] | None:
         """Made once for all who ask in one cycle."""
-        return await self._day.get(wait)
+        return await self._day.get(_patience(wait))
 
     async def incidents(
-        self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
+        self, back: timedelta = INCIDENTS, wait: float | None = None
     ) -> CacheEntry[tuple[Incident, ...]] | None:
-        return await self._incidents.of(back).get(wait)
+        return await self._incidents.of(back).get(_patience(wait))
 
-    async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[Report] | None:
-        return await self._reports.of(back).get(wait)
+    async def report(self, back: timedelta, wait: float | None = None) -> CacheEntry[Report] | None:
+        return await self._reports.of(back).get(_patience(wait))
 
     async def _draw(self, back: timedelta) -> RenderedPage:
         report = await self.source.recorded(back)
         return await self.source.aside(partial(_drawn, report))
+
+
+def _patience(wait: float | None) -> float:
+    return WAIT_SECONDS if wait is None else wait
 
 
 class _BySpan(OrderedDict[timedelta, AsyncCache[T]]):

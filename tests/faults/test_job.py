@@ -47,7 +47,8 @@ async def test_a_thousand_signals_make_few_checks_and_the_last_is_answered(tmp_p
         loop, began, mark = asyncio.get_running_loop(), asyncio.get_running_loop().time(), len(daemon.lines)
         for _ in range(STORM):
             daemon.process.send_signal(signal.SIGUSR1)
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0)
+        await daemon.until("check_completed", mark, trigger="signal")
         over = len(daemon.said("check_completed", mark, trigger="signal"))
         daemon.process.send_signal(signal.SIGUSR1)
         async with asyncio.timeout(PATIENCE):

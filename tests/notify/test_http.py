@@ -113,7 +113,7 @@ async def test_a_status_line_that_drips_ends_at_the_deadline(receive: Receive) -
             await asyncio.sleep(0.01)
 
     receiver = await receive(drip)
-    error = await failure(f"{receiver.url}/{TOKEN}", deadline=0.5)
+    error = await failure(f"{receiver.url}/{TOKEN}", deadline=0.1)
     assert (error.kind, error.error) == ("timeout", f"127.0.0.1:{receiver.port} did not answer in time")
 
 
@@ -122,11 +122,11 @@ async def test_silence_ends_at_the_deadline(receive: Receive) -> None:
         await asyncio.Event().wait()
 
     receiver = await receive(silent)
-    assert (await failure(receiver.url, deadline=0.3)).kind == "timeout"
+    assert (await failure(receiver.url, deadline=0.05)).kind == "timeout"
 
 
 async def test_a_host_that_swallows_connections_is_a_timeout(black_hole: int) -> None:
-    error = await failure(f"http://127.0.0.1:{black_hole}/{TOKEN}", deadline=0.3)
+    error = await failure(f"http://127.0.0.1:{black_hole}/{TOKEN}", deadline=0.05)
     assert error.kind == "timeout"
 
 
@@ -169,7 +169,7 @@ async def test_a_certificate_nobody_vouches_for_is_tls(receive: Receive, authori
 
 async def test_plain_http_where_tls_is_wanted_is_tls(receive: Receive) -> None:
     receiver = await receive()
-    assert (await failure(f"https://127.0.0.1:{receiver.port}/{TOKEN}", deadline=0.5)).kind in ("tls", "timeout")
+    assert (await failure(f"https://127.0.0.1:{receiver.port}/{TOKEN}", deadline=0.1)).kind in ("tls", "timeout")
 
 
 async def test_cookies_are_not_kept(receive: Receive) -> None:

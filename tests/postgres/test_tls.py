@@ -69,7 +69,7 @@ async def test_what_never_answers_whether_it_speaks_tls_is_said_so(open_session:
         await reader.read()
 
     port = await listen(silent)
-    error = await failure(open_session(f"postgresql://u@127.0.0.1:{port}/d?sslmode=require"), timeout=3.0)
+    error = await failure(open_session(f"postgresql://u@127.0.0.1:{port}/d?sslmode=require"), timeout=1.0)
     assert (error.kind, error.error) == (
         "timeout",
         f"Postgres at 127.0.0.1:{port} did not answer in time with the encryption that sslmode=require asks for",

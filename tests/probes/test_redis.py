@@ -17,7 +17,7 @@ from .conftest import PATIENCE, Authority, RealValkey, Script, ScriptedRedis
 
 ASK = Request(now=1_762_308_000.0, timeout=20.0)
 IN_A_HURRY = Request(now=1_762_308_000.0, timeout=0.3)
-# The probe's own deadline is a tenth sooner than the runner's: that much must do on a busy machine.
+# For a server that is frozen: the probe's own deadline is a tenth sooner, which must do on a busy machine.
 SOON = Request(now=IN_A_HURRY.now, timeout=1.5)
 SECRET = "hunter2"
 INFO = b"# Memory\r\nused_memory:1048576\r\nused_memory_human:1.00M\r\nevicted_keys:7\r\n"
@@ -43,6 +43,12 @@ async def probe_of() -> AsyncIterator[ProbeOf]:
     yield make
     for probe in made:
         await probe.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe gives up after a hundredth of the runner's deadline: long before it, and soon."""
+    monkeypatch.setattr("monitord.probes.redis._SHARE", 0.01)
 
 
 def healthy(command: list[bytes]) -> bytes:
@@ -412,10 +418,11 @@ async def test_a_web_server_is_no_redis(listen: Listen, probe_of: ProbeOf) -> No
     assert failed(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK)).kind in {"protocol", "refused"}
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_server_that_falls_silent_is_a_timeout_of_the_probes_own(listen: Listen, probe_of: ProbeOf) -> None:
     async def silent_after(half: bytes | None) -> tuple[Failure, Failure]:
         port = await listen(ScriptedRedis(but({b"PING": half})).serve)
-        failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), SOON))
+        failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK))
         return failure, Failure("timeout", f"Redis at 127.0.0.1:{port} did not answer in time")
 
     halves = (None, b"+PO", b"$4\r\nPO", b"*2\r\n+PONG\r\n")
@@ -435,6 +442,7 @@ async def test_an_answer_that_never_ends_is_a_timeout(listen: Listen, probe_of: 
     assert failed(await take(probe_of(f"redis://127.0.0.1:{port}"), IN_A_HURRY)).kind in {"timeout", "protocol"}
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_black_hole_is_a_timeout_of_the_probes_own(probe_of: ProbeOf) -> None:
     with socket.socket() as hole, contextlib.ExitStack() as knocking:
         hole.bind(("127.0.0.1", 0))
@@ -444,7 +452,7 @@ async def test_a_black_hole_is_a_timeout_of_the_probes_own(probe_of: ProbeOf) ->
             client = knocking.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", port))
-        failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), SOON))
+        failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK))
         assert failure == Failure("timeout", f"Redis at 127.0.0.1:{port} did not answer in time")
 
 
@@ -575,12 +583,15 @@ async def test_a_certificate_for_another_name_is_refused(
     assert "localhost" in failure.error
 
 
-async def test_tls_to_a_server_without_it_is_tls(listen: Listen, probe_of: ProbeOf) -> None:
+async def test_tls_to_a_server_without_it_is_tls(
+    listen: Listen, probe_of: ProbeOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = await listen(ScriptedRedis(healthy, greeting=b"-ERR what is this\r\n").serve)
     failure = failed(await take(probe_of(f"rediss://127.0.0.1:{port}"), ASK))
     assert failure == Failure(
         "tls", f"Redis at 127.0.0.1:{port} does not speak TLS: it answers the handshake in plain text"
     )
+    monkeypatch.setattr("monitord.redis.connection.HANDSHAKE_SHARE", 0.05)
     port = await listen(ScriptedRedis(healthy).serve)  # which waits for the end of a line
     failure = failed(await take(probe_of(f"rediss://127.0.0.1:{port}"), ASK))
     assert failure == Failure(
@@ -909,7 +920,7 @@ async def test_a_ping_between_readings_is_one_ping_over_the_kept_connection(list
 
 
 async def test_a_ping_that_is_refused_is_an_answer_and_one_that_is_not_answered_costs_the_connection(
-    listen: Listen, probe_of: ProbeOf
+    listen: Listen, probe_of: ProbeOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = ScriptedRedis(healthy)
     probe = probe_of(f"redis://127.0.0.1:{await listen(server.serve)}")
@@ -918,6 +929,7 @@ async def test_a_ping_that_is_refused_is_an_answer_and_one_that_is_not_answered_
     server.script = but({b"PING": b"-NOPERM no permission to run the 'ping' command\r\n"})
     assert await answers(probe)
     server.script = but({b"PING": None})
+    monkeypatch.setattr("monitord.probes.base.PING_SECONDS", 0.05)
     assert not await answers(probe)
     server.script = healthy
     measured(await take(probe, ASK))

@@ -69,8 +69,7 @@ async def never(host: str, seconds: float = 0.01) -> None:
 def test_any_number_of_hung_names_leaves_the_others_and_the_default_executor_free(names: Resolver) -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        for number in range(MOST_LOOKUPS - 1):
-            await never(f"webhook-{number}.hung")
+        await asyncio.gather(*(never(f"webhook-{number}.hung") for number in range(MOST_LOOKUPS - 1)))
         assert await loop.getaddrinfo("localhost", 5432) == FOUND
         assert await asyncio.to_thread(lambda: "done") == "done"
         with pytest.raises(socket.gaierror, match="not known"):
@@ -99,8 +98,7 @@ def test_a_name_that_hangs_is_asked_for_once_and_again_when_it_is_late(
 def test_past_all_measure_the_next_is_told_at_once_and_once_they_are_answered_it_is_found(names: Resolver) -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        for number in range(MOST_LOOKUPS):
-            await never(f"{number}.hung")
+        await asyncio.gather(*(never(f"{number}.hung") for number in range(MOST_LOOKUPS)))
         with pytest.raises(socket.gaierror, match="too many"):
             await loop.getaddrinfo("localhost", 5432)
         waiting = asyncio.create_task(loop.getaddrinfo("0.hung", 5432))
@@ -134,8 +132,7 @@ def test_a_large_answer_of_pm2_is_read_while_every_pool_that_names_are_looked_up
     listed = {"args": [[entry(pm_id=number, padding="y" * 1000) for number in range(1500)]]}
 
     async def work() -> tuple[ListedProcess, ...]:
-        for number in range(MOST_LOOKUPS):
-            await never(f"{number}.hung")
+        await asyncio.gather(*(never(f"{number}.hung") for number in range(MOST_LOOKUPS)))
         # And whatever a library has put into asyncio's own executor, which nothing of monitord's may wait for.
         hung = [asyncio.get_running_loop().run_in_executor(None, names.end.wait) for _ in range(64)]
         async with pretender(tmp_path, replies(listed)):
@@ -171,7 +168,7 @@ def test_with_a_name_server_that_never_answers_a_check_ends_in_time_and_the_rest
     given = {
         "MONITORD_POSTGRES__DSN": "postgres://u:p@db.example.org/d",
         "MONITORD_REDIS__URL": "redis://redis.example.org",
-        "MONITORD_PROBE_TIMEOUT": "2s",
+        "MONITORD_PROBE_TIMEOUT": "1s",
         "MONITORD_PM2__HOME": "",
     }
     done = subprocess.run(

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitord.config.loader import load
 from monitord.logging.logger import JsonLog
 from monitord.pm2.ipc import IpcChannel
+from monitord.runtime import scheduler
 from monitord.runtime.daemon import VERDICT_JOB, Daemon
 from tests.notify.conftest import Receive, receive
 from tests.notify.receivers import status
@@ -52,18 +54,18 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
     } | more
 
 
-async def said_by(directory: Path, scheduler: AsyncIOScheduler, event: str, times: int, **more: str) -> list[Line]:
-    """What a daemon with this scheduler has said by the time it has said an event so often."""
+async def said_by(directory: Path, hours: AsyncIOScheduler, event: str, times: int, **more: str) -> list[Line]:
+    """What a daemon whose hours come by this scheduler has said by the time it has said an event so often."""
     settings = environment(directory, **more)
     said = io.StringIO()
     daemon = Daemon(
-        load(settings, directory), lambda: load(settings, directory), JsonLog(said, "debug"), IpcChannel(), scheduler
+        load(settings, directory), lambda: load(settings, directory), JsonLog(said, "debug"), IpcChannel(), hours
     )
     running = asyncio.create_task(daemon.run())
     try:
         async with asyncio.timeout(30):
             while said.getvalue().count(f'"{event}"') < times:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.01)
                 assert not running.done()
     finally:
         running.cancel()
@@ -88,7 +90,10 @@ async def test_no_verdict_is_told_unless_it_is_scheduled(tmp_path: Path) -> None
     assert "verdict_reported" not in {line["event"] for line in lines}
 
 
-async def test_cycles_go_on_when_the_scheduler_has_fallen_silent(tmp_path: Path) -> None:
+async def test_cycles_go_on_when_the_scheduler_has_fallen_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "OVERDUE_SECONDS", 0.05)
     lines = await said_by(tmp_path, Silent(timezone=UTC), "cycle_completed", 2)
     assert "internal_error" not in {line["event"] for line in lines}
 

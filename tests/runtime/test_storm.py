@@ -25,7 +25,7 @@ from monitord.runtime.daemon import Daemon
 from monitord.storage.reader import read_snapshot
 
 PATIENCE = 60.0
-SECONDS = 1
+SECONDS = 0.5
 
 Line = dict[str, Any]
 

@@ -16,7 +16,7 @@ from monitord.config.loader import load, standing_orders
 from monitord.core.model import Reading, sample
 from monitord.core.subjects.check_rules import KEPT, VALUE
 from monitord.failures import FailureError
-from monitord.probes import Probes
+from monitord.probes import Probes, checks
 from monitord.probes.base import Request, take
 from monitord.probes.checks import AT_ONCE, PROCESSES_A_CORE, ChecksProbe, processes_at_once
 from monitord.probes.checks.base import CheckResult, ScheduledCheck, result
@@ -60,6 +60,12 @@ async def look(
     return reading
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading waits for its checks a twentieth of its deadline: what is waited for in vain costs little time."""
+    monkeypatch.setattr(checks, "_SHARE", 0.05)
+
+
 async def test_a_check_is_taken_in_each_cycle_unless_it_says_how_often() -> None:
     each, hourly, short = Counting("each"), Counting("hourly"), Counting("short")
     probe = ChecksProbe([scheduled(each), scheduled(hourly, 3600), scheduled(short, 0.001)])
@@ -71,23 +77,24 @@ async def test_a_check_is_taken_in_each_cycle_unless_it_says_how_often() -> None
     assert short.runs >= 2
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_where_no_other_reading_follows_a_check_has_the_time_that_it_says() -> None:
     async def never_answers() -> None:
         await asyncio.Event().wait()
 
     async def takes_long() -> None:
-        await asyncio.sleep(1.2)  # past the deadline of the reading
+        await asyncio.sleep(0.1)  # past the deadline of the reading
 
     probe = ChecksProbe([scheduled(Counting("slow", never_answers), timeout=PATIENCE), scheduled(Counting("quick"))])
-    reading = await take(probe, Request(NOW, 1.0))
-    assert [gap.error for gap in reading.gaps] == ["slow has not answered yet"]
+    assert [gap.error for gap in (await look(probe, within=1.0)).gaps] == ["slow has not answered yet"]
     await probe.close()
     probe = ChecksProbe([scheduled(Counting("slow", takes_long), timeout=PATIENCE), scheduled(Counting("quick"))])
-    reading = await take(probe, Request(NOW, 1.0, once=True))
+    reading = await take(probe, Request(NOW, 0.05, once=True))
     assert (reading.failure, reading.gaps) == (None, ())
     await probe.close()
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_one_that_took_longer_than_a_reading_holds_none_again_until_it_is_quick() -> None:
     gate = asyncio.Event()
     slow = Counting("slow", gate.wait)
@@ -96,10 +103,10 @@ async def test_one_that_took_longer_than_a_reading_holds_none_again_until_it_is_
     assert [gap.error for gap in reading.gaps] == ["slow has not answered yet"]
     gate.set()
     await asyncio.wait(probe._running.values(), timeout=PATIENCE)
-    reading = await look(probe, NOW + 30, within=0.5)
+    reading = await look(probe, NOW + 30, within=0.4)
     assert (slow.runs, reading.number(VALUE, check="slow"), reading.gaps) == (1, 1.0, ())
     gate.clear()
-    reading = await look(probe, NOW + 60, within=0.5)  # begun again, and not waited for
+    reading = await look(probe, NOW + 60, within=0.4)  # begun again, and not waited for
     assert (slow.runs, reading.number(VALUE, check="slow"), reading.number(KEPT, check="slow")) == (2, 1.0, NOW + 30)
     gate.set()
     await asyncio.wait(probe._running.values(), timeout=PATIENCE)
@@ -158,6 +165,7 @@ async def test_what_fails_inside_costs_itself_and_says_nothing_of_its_secrets() 
     assert reading.number(VALUE, check="well") == 1.0
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_one_that_hangs_costs_itself_and_is_told_when_it_ends() -> None:
     release, entered = asyncio.Event(), asyncio.Event()
 
@@ -192,6 +200,7 @@ async def test_one_that_does_not_keep_its_deadline_is_ended() -> None:
     ]
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_closing_ends_what_runs_and_lets_go_of_each() -> None:
     ended = asyncio.Event()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from monitord import programs
 from monitord.failures import FailureError
 from monitord.probes.checks.command import LONGEST_TEXT, MOST_DATA, Datum, parse, run_plugin
 from monitord.programs import MOST_BYTES, environment
@@ -92,10 +93,12 @@ async def test_one_that_takes_too_long_is_ended_with_all_that_it_has_started(
     await eventually(are_gone)
 
 
-async def test_one_that_heeds_the_warning_may_end_by_itself(tmp_path: Path) -> None:
+async def test_one_that_heeds_the_warning_may_end_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = tmp_path / "told"
-    command = script(tmp_path, f"trap 'echo warned > {told}; exit 0' TERM; while :; do sleep 0.05; done")
-    assert (await failure(command, 1.0)).kind == "timeout"
+    monkeypatch.setattr(programs, "GRACE_SECONDS", 59.5)
+    monkeypatch.setattr(programs, "_GRACE_SHARE", 1.0)
+    command = script(tmp_path, f"trap 'echo warned > {told}; exit 0' TERM; sleep 60 & wait")
+    assert (await failure(command, 60.0)).kind == "timeout"
     assert told.read_text() == "warned\n"
 
 
@@ -123,7 +126,10 @@ async def test_what_is_printed_without_end_is_read_to_its_bound_and_waited_for(t
     assert (state, len(output.text)) == ("warning", LONGEST_TEXT)
 
 
-async def test_one_that_leaves_something_running_is_done_when_it_ends(tmp_path: Path) -> None:
+async def test_one_that_leaves_something_running_is_done_when_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_DRAIN_SECONDS", 0.05)
     began = time.monotonic()
     state, output = await run_plugin("forks", script(tmp_path, "echo fine; sleep 30 & exit 0"), 20.0)
     assert (state, output.text, time.monotonic() - began < 5.0) == ("ok", "fine", True)
