@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.figures import Figure, of
 from bench.measure import milliseconds
 from monitord.core.engine import State, decide
-from monitord.core.folding import context_of, tells
+from monitord.core.folding import announces, context_of
 from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.rollups import RunningHour
 from monitord.core.thresholds import threshold
@@ -114,7 +114,7 @@ class _Run:
             rollups=over,
             before=before,
             orders=self._orders,
-            told_of=tells(decision),
+            announces=announces(decision),
         )
         await self._store.save(record, TIMEOUT_SECONDS)
         saved = time.process_time()

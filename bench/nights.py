@@ -12,7 +12,7 @@ from pathlib import Path
 
 from monitord.core.backtest import backtest
 from monitord.core.engine import Decision, State, decide
-from monitord.core.folding import tells
+from monitord.core.folding import announces
 from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
 from monitord.storage.reader import CheckRun, read_history, read_transitions
@@ -119,7 +119,7 @@ async def saved(
                 decision.transitions,
                 before=state,
                 orders=orders,
-                told_of=tells(decision),
+                announces=announces(decision),
             )
             await store.save(record, SAVE_SECONDS)
             state = decision.state

@@ -12,7 +12,7 @@ from bench.figures import Figure
 from bench.measure import milliseconds, size
 from bench.nights import night
 from monitord.core.engine import State, decide
-from monitord.core.folding import context_of, is_whole, tells
+from monitord.core.folding import announces, context_of, is_whole
 from monitord.core.rollups import RunningHour
 from monitord.storage.reader import CheckRun, read_snapshot
 from monitord.storage.store import CycleRecord, Store
@@ -60,7 +60,7 @@ async def measure(services: int, cycles: int = CYCLES) -> Written:
                 rollups=over,
                 before=state,
                 orders=orders,
-                told_of=tells(decision),
+                announces=announces(decision),
             )
             began = time.process_time()
             await store.save(record, SAVE_SECONDS)

@@ -15,10 +15,10 @@ _APART_SECONDS = 0.1
 def _boot() -> str:
     """What identifies this boot; where the kernel does not show it, this process."""
     try:
-        told = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() if _CLOCK is not None else ""
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() if _CLOCK is not None else ""
     except (OSError, ValueError):
-        told = ""
-    return told or uuid.uuid4().hex
+        boot = ""
+    return boot or uuid.uuid4().hex
 
 
 BOOT = _boot()

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from monitord.core.model import Kind
-from monitord.failures import HANDSHAKE_SHARE, FailureError, causes, classify, told
+from monitord.failures import HANDSHAKE_SHARE, FailureError, causes, classify, classify_cause
 
 PORTS: Final = {"http": 80, "https": 443}
 # What stands in a path or a query as it is; `%` too, since what is encoded stays so.
@@ -148,7 +148,7 @@ def explained(error: BaseException) -> EndpointProblemError:
     chain = list(causes(error))
     if any(isinstance(cause, OSError) and cause.errno in _OWN for cause in chain):
         raise FailureError("internal", "monitord has no file or socket left to ask with") from None
-    if (known := told(error) or next(filter(None, map(classify, chain)), None)) is not None:
+    if (known := classify_cause(error) or next(filter(None, map(classify, chain)), None)) is not None:
         return EndpointProblemError(*known)
     if isinstance(error, ConnectionError | EOFError):
         return EndpointProblemError("protocol", "closed the connection without an answer")

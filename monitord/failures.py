@@ -52,12 +52,12 @@ def classify(error: BaseException, phrases: Phrases = PHRASES) -> tuple[Kind, st
         if isinstance(error, error_type):
             reason = error.reason if isinstance(error, ssl.SSLError) else None
             detail = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else reason
-            said = phrase.replace("{detail}", detail or "the handshake failed")
-            return kind, said.replace("{reason}", (reason or "unknown").lower().replace("_", " "))
+            what = phrase.replace("{detail}", detail or "the handshake failed")
+            return kind, what.replace("{reason}", (reason or "unknown").lower().replace("_", " "))
     return None
 
 
-def told(error: BaseException) -> tuple[Kind, str] | None:
+def classify_cause(error: BaseException) -> tuple[Kind, str] | None:
     """As `classify`, of the cause that says more than the error above it; None where there is none."""
     telling = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
     found = (classify(cause) for cause in causes(error) if isinstance(cause, telling))

@@ -59,8 +59,8 @@ def named(error: BaseException | None) -> str:
     """An error's type and the first line of what it says."""
     if error is None:
         return "unknown"
-    said = first_line(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    line = first_line(error)
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
 def first_line(text: object) -> str:

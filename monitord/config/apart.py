@@ -75,14 +75,14 @@ class SettingsReader:
         asked = json.dumps({"environ": self._environ, "directory": str(self._directory), "version": self._version})
         with process:
             try:
-                said, _ = process.communicate(asked.encode(), timeout=READ_SECONDS)
+                output, _ = process.communicate(asked.encode(), timeout=READ_SECONDS)
             except subprocess.TimeoutExpired:
                 raise SettingsError((f"the settings could not be read within {READ_SECONDS:g} s",)) from None
             finally:
                 process.kill()
         if process.returncode != 0:
             return None
-        answer = pickle.loads(said)  # noqa: S301 - from this program's own child, over a pipe that nobody else has
+        answer = pickle.loads(output)  # noqa: S301 - from this program's own child, over a pipe that nobody else has
         return answer if isinstance(answer, SettingsAnswer) else None
 
 

@@ -38,17 +38,17 @@ def read(environ: Mapping[str, str], directory: Path, version: str) -> tuple[Set
     """The settings of `environ` and the files of `directory`, and the record of them, or SettingsError."""
     settings, sources = load_with_sources(environ, directory)
     given = {name for name, source in sources.items() if source.partition(" (")[0] == ENVIRONMENT}
-    told = {name: _plain(settings, name) for name in given}
+    recorded = {name: _plain(settings, name) for name in given}
     home = variable_of("pm2", "home")
     if settings.pm2.home is not None and home not in sources:  # another user's ~/.pm2 is another
-        told[home] = str(settings.pm2.home)
+        recorded[home] = str(settings.pm2.home)
     env_file = str((directory / environ[ENV_FILE]).absolute()) if environ.get(ENV_FILE) else ""
     record = DaemonRecord(
         directory=str(directory.absolute()),
         env_file=env_file,
         files=tuple(map(str, files_of(environ, directory))),
-        environment={name: text for name, text in told.items() if text is not None},
-        withheld=tuple(sorted(name for name, text in told.items() if text is None)),
+        environment={name: text for name, text in recorded.items() if text is not None},
+        withheld=tuple(sorted(name for name, text in recorded.items() if text is None)),
         orders=standing_orders(settings),
         check_interval=settings.check_interval,
         probe_timeout=settings.probe_timeout,

@@ -52,12 +52,12 @@ def fields_of(kind: type[Any], names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _field(own: dataclasses.Field[Any]) -> Any:
-    told: dict[str, Any] = {name: own.metadata.get(name) for name in ("description", "examples")}
+    shown: dict[str, Any] = {name: own.metadata.get(name) for name in ("description", "examples")}
     if own.default is dataclasses.MISSING and own.default_factory is dataclasses.MISSING:
-        return Field(**told)
+        return Field(**shown)
     if own.default_factory is not dataclasses.MISSING:
-        return Field(default_factory=own.default_factory, **told)
-    return Field(default=default_of(own), **told)
+        return Field(default_factory=own.default_factory, **shown)
+    return Field(default=default_of(own), **shown)
 
 
 class DeclaredModel(PlainModel):

@@ -38,8 +38,7 @@ def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Pat
     try:
         settings = load({**environ, **values}, directory)
     except SettingsError as error:
-        told = [_from_here(mistake, values) for mistake in error.mistakes]
-        raise SettingsError(tuple(told)) from None
+        raise SettingsError(tuple(_from_here(mistake, values) for mistake in error.mistakes)) from None
     return TriedSettings(settings, present, {variable: shown(settings, variable) for variable in values})
 
 

@@ -14,7 +14,7 @@ from monitord.core.series import RollupContext
 from monitord.core.subjects.registry import ALWAYS
 
 
-def tells(decision: Decision) -> bool:
+def announces(decision: Decision) -> bool:
     """Whether a cycle tells anybody anything. An alert that only waits to be confirmed is told to nobody."""
     return bool(
         decision.actions
@@ -48,7 +48,7 @@ class Fold:
             decision = decide(self.state, observation, self._orders)
         except Exception:  # noqa: BLE001 - another version recorded it: the fold ends here, and monitoring goes on
             return False
-        if tells(decision):
+        if announces(decision):
             return False
         if self._hour is not None:
             self._hour.saw(context_of(decision, self.state), observation.now.timestamp(), whole=is_whole(observation))

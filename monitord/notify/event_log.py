@@ -67,8 +67,8 @@ class EventLog:
 
     def troubles(self) -> list[Unmeasured]:
         """The log outputs that fail now: nobody reads stdout, or its files cannot be written."""
-        said = "its log to {0.sink} fails: {0.error} ({0.lost} lost)"
-        return [Unmeasured(f"log {each.sink}", "internal", said.format(each)) for each in self._log.trouble]
+        trouble = "its log to {0.sink} fails: {0.error} ({0.lost} lost)"
+        return [Unmeasured(f"log {each.sink}", "internal", trouble.format(each)) for each in self._log.trouble]
 
     def _check(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         event: str = "check_completed" if trigger else "cycle_completed"

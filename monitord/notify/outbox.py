@@ -161,8 +161,8 @@ class Outbox:
 
     async def _drop(self, channel: str, ids: Sequence[str]) -> None:
         """What was queued for a channel that is no longer configured."""
-        said = f"Channel {channel} is no longer configured; {len(ids)} of its messages were never delivered."
-        self._log.emit("notification_dropped", "warning", said, channel=channel, messages=len(ids))
+        message = f"Channel {channel} is no longer configured; {len(ids)} of its messages were never delivered."
+        self._log.emit("notification_dropped", "warning", message, channel=channel, messages=len(ids))
         with suppress(Exception):
             await self._store.delivered(channel, ids, STORE_SECONDS)
 

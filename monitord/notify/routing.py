@@ -95,7 +95,7 @@ def plan(
         if outcome.kind == "alert_acknowledged" and outcome.alert is not None and outcome.alert.id in known:
             wanted = [c for c in channels if c.policy.acknowledges and _knows(c, known[outcome.alert.id])]
             planned += [PlannedMessage(c.name, ack_message(outcome.alert, now, sender)) for c in wanted]
-    said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
+    planned_for = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
     for alert in decision.reminders:
         names = known.get(alert.id, ())
         wanted = [
@@ -105,7 +105,7 @@ def plan(
             and _knows(c, names)
             and _wants(c, alert, names, now)
             and c.policy.is_open(alert, now)
-            and (c.name, alert.id) not in said
+            and (c.name, alert.id) not in planned_for
         ]
         message = reminder_message(alert, now, sender)
         planned += [PlannedMessage(c.name, message, _due(c, alert, sender, now)) for c in wanted]
@@ -283,7 +283,7 @@ def _to_do(alert: Alert, now: datetime) -> Iterator[str]:
 def _in_short(alert: Alert) -> Iterator[str]:
     """What to do about an alert, where little is read: the evidence and the commands are on its page."""
     yield alert.finding.recommendation
-    yield from (f"{name}: {said}" for name, said in annotations_of(alert.finding))
+    yield from (f"{name}: {text}" for name, text in annotations_of(alert.finding))
 
 
 def _runbook_lines(action: Action) -> Iterator[str]:

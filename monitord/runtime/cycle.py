@@ -11,7 +11,7 @@ import psutil
 
 from monitord.clocks import BOOT, both_clocks
 from monitord.core.engine import Decision, State, decide
-from monitord.core.folding import context_of, tells
+from monitord.core.folding import announces, context_of
 from monitord.core.history import clocks
 from monitord.core.history.model import History
 from monitord.core.model import Observation, OperatorAction, ProcessExit, Reading, Unmeasured, sample
@@ -86,8 +86,8 @@ class Monitor:
         """Say that the snapshot had to be put aside, or was not whole, and keep saying what was lost for an hour."""
         self._dispatcher.events.aside(aside)
         kept = f" and is kept as {aside.kept_as}" if aside.kept_as else ""
-        said = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
-        self._loss = said, asyncio.get_running_loop().time() + LOSS_REPORTED_SECONDS
+        loss = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
+        self._loss = loss, asyncio.get_running_loop().time() + LOSS_REPORTED_SECONDS
 
     async def cycle(self, request: CycleRequest) -> Decision:
         if request.probes is not None:
@@ -126,20 +126,20 @@ class Monitor:
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
         if request.probes is None:
             self._took = round(duration_ms / 1000.0, 3)
-        queued, told = self._dispatcher.plan(decision)
+        queued, notified = self._dispatcher.plan(decision)
         record = CycleRecord(
             decision.state,
             observation,
             CheckRun(request.trigger or "schedule", observation.now, round(duration_ms, 3), decision.orders),
             decision.transitions,
             queued,
-            told,
+            notified,
             heard_through=asked.through,
             hour=self._hour.fields,
             rollups=over,
             before=before,
             orders=self.orders,
-            told_of=tells(decision),
+            announces=announces(decision),
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self.aside(aside)
@@ -159,9 +159,9 @@ class Monitor:
         if self._store.problem is not None:
             gaps.insert(0, Unmeasured("snapshot", "internal", self._store.problem))
         if self._loss is not None:
-            said, until = self._loss
+            loss, until = self._loss
             if asyncio.get_running_loop().time() < until:
-                gaps.append(Unmeasured("snapshot damage", "internal", said))
+                gaps.append(Unmeasured("snapshot damage", "internal", loss))
             else:
                 self._loss = None
         if self._fault:

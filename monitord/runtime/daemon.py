@@ -92,7 +92,7 @@ class Daemon:
         self._lock = DirectoryLock(settings.state_dir)
         self._store = Store(settings.state_dir)
         self._under_pm2 = Pm2Agent(
-            ipc, lambda told: self._scheduler.ask_check("pm2", told), self._night, lambda: self._listening.word, log
+            ipc, lambda answer: self._scheduler.ask_check("pm2", answer), self._night, lambda: self._listening.word, log
         )
         self._scheduler = Scheduler(log, self._reload, self._schedule_anew, self._under_pm2.decided)
         self._pings = Keepalives(self._heard_of)
@@ -202,7 +202,7 @@ class Daemon:
         add(self._tidy, IntervalTrigger(seconds=tidy_every, timezone=UTC), id="tidy")
         if self._settings.report_verdict_schedule:
             verdict = CronTrigger.from_crontab(self._settings.report_verdict_schedule, timezone=UTC)
-            add(self._tell_verdict, verdict, id=VERDICT_JOB)
+            add(self._send_verdict, verdict, id=VERDICT_JOB)
         self._scheduler.paced(every)
         self._pings.start(self._probes.pinged, every)
 
@@ -239,7 +239,7 @@ class Daemon:
     async def _ask_scheduled_check(self) -> None:
         self._scheduler.ask_check("schedule")
 
-    async def _tell_verdict(self) -> None:
+    async def _send_verdict(self) -> None:
         """The morning's report, while monitoring goes on. What goes wrong with it costs the report."""
         try:
             night = await self._night()

@@ -171,14 +171,14 @@ class DaemonBackend:
 
 
 @contextmanager
-def _unavailable(said: str = "{}") -> Iterator[None]:
-    """What keeps the state directory from being read or written, as the page says it: `said`, with the error in it."""
+def _unavailable(sentence: str = "{}") -> Iterator[None]:
+    """What keeps the state directory from being read or written, as the page says it (`{}`: the error)."""
     try:
         yield
     except (TimeoutError, WorkerBusy):
         raise BackendUnavailable("the state directory does not answer") from None
     except (UnusableSnapshot, SnapshotUnavailable, OSError, sqlite3.Error) as error:
-        raise BackendUnavailable(said.format(error)) from None
+        raise BackendUnavailable(sentence.format(error)) from None
 
 
 def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:

@@ -59,8 +59,8 @@ def key_of(directory: Path) -> bytes:
 
 def token(key: bytes, alert_id: str, ends: int) -> str:
     """The token that acknowledges this alert until `ends` (Unix seconds)."""
-    said = b"|".join((_PURPOSE, alert_id.encode(), str(ends).encode()))
-    signed = hmac.digest(key, said, hashlib.sha256)[:_SIGNATURE_BYTES]
+    content = b"|".join((_PURPOSE, alert_id.encode(), str(ends).encode()))
+    signed = hmac.digest(key, content, hashlib.sha256)[:_SIGNATURE_BYTES]
     return f"{alert_id}.{ends:x}.{base64.urlsafe_b64encode(signed).decode()}"
 
 

@@ -43,7 +43,7 @@ T = TypeVar("T")
 FRAMES_PER_WHOLE: Final = 120
 # So often the state itself is written; of the cycles between, only what they measured.
 SAVES_PER_STATE: Final = 12
-# So often the second copy of the state is written, and the log played into the file, where nothing told had it done.
+# So often the second copy of the state is written, and the log played into the file, where no news had it done.
 SAVES_PER_COPY: Final = 60
 # So often the file is examined for damage.
 SAVES_PER_EXAMINATION: Final = 20
@@ -61,10 +61,10 @@ _EXAMINED_AT_START_BYTES: Final = 32 * 1024 * 1024
 class CycleRecord:
     """What one cycle leaves behind.
 
-    `queued` is now to be sent; `told`: who has been notified of what (None: as it was); `heard_through`: the number of
-    the last command that is in the state; `hour` gives the hour that runs as JSON has it, `rollups` are those that are
-    over. `before` and `orders` are what the observation was judged by: where they are given and nothing was told
-    (`told_of`), the state need not be written, as it can be had again from both.
+    `queued` is now to be sent; `notified`: who has been notified of what (None: as it was); `heard_through`: the number
+    of the last command that is in the state; `hour` gives the hour that runs as JSON has it, `rollups` are those that
+    are over. `before` and `orders` are what the observation was judged by: where they are given and the cycle announces
+    nothing, the state need not be written, as it can be had again from both.
     """
 
     state: State
@@ -72,13 +72,13 @@ class CycleRecord:
     check: CheckRun
     transitions: Sequence[Transition] = ()
     queued: Sequence[OutboxEntry] = ()
-    told: NotifiedChannels | None = None
+    notified: NotifiedChannels | None = None
     heard_through: int = 0
     hour: Callable[[], Mapping[str, object]] | None = None
     rollups: Sequence[Rollup] = ()
     before: State | None = None
     orders: StandingOrders | None = None
-    told_of: bool = True
+    announces: bool = True
 
 
 class Store:
@@ -109,7 +109,7 @@ class Store:
         self._following: CycleRecord | None = None  # the last cycle that was saved, without its state
         self._reached: State | None = None  # what the file amounts to
         self._given: StandingOrders | None = None  # by which cycles without their state are judged again
-        self._told: NotifiedChannels | None = None  # as it was last written
+        self._notified: NotifiedChannels | None = None  # as it was last written
         self._written_orders: dict[str, tuple[StandingOrders, str, bool]] = {}
 
     @property
@@ -150,7 +150,7 @@ class Store:
         except Exception as error:  # noqa: BLE001 - what was decided must be sent, saved or not
             self.problem = f"its snapshot cannot be written: {error}"
             self._until_whole = self._until_state = 0  # whatever the file holds now, the next must not rest on this one
-            self._following = self._told = None
+            self._following = self._notified = None
             self._unsaved = tuple(record.transitions)[-KEEP_TRANSITIONS:]
             self._unsaved_rollups = tuple(record.rollups)[-UNSAVED_AT_MOST:]
             return None
@@ -166,7 +166,7 @@ class Store:
         return (
             self._until_state <= 0
             or self._until_whole <= 0
-            or record.told_of
+            or record.announces
             or record.before is None
             or record.before is not self._reached
             or record.orders is None
@@ -276,7 +276,7 @@ class Store:
     def _begun(self, aside: SetAside | None) -> SetAside | None:
         """Begin anew with a file that was just opened: nothing that rested on the one before holds for it."""
         self._until_whole = self._until_copied = self._until_state = 0
-        self._damage = self._told = self._following = None
+        self._damage = self._notified = self._following = None
         if self._file.files != self._files:  # another file numbers its commands anew
             self._files, self._heard_through = self._file.files, 0
         return aside
@@ -329,7 +329,7 @@ class Store:
         parts = self._parts(record.state) if with_state else {}
         body = self._whole(record, parts, hour) if with_state else b""
         identity = self._file.identify()
-        is_told = record.told is not None and record.told != self._told
+        notified = record.notified if record.notified != self._notified else None
 
         def write(connection: sqlite3.Connection) -> int:
             verified = self._verified(connection, at)
@@ -356,14 +356,14 @@ class Store:
                 put_rollups(connection, record.rollups)
                 prune_rollups(connection, verified)
             put(connection, record.queued)
-            if is_told and record.told is not None:
-                remember_notified(connection, record.told)
+            if notified is not None:
+                remember_notified(connection, notified)
             return seq or 0
 
         seq = self._file.in_transaction(write)
         self._file.see_wal()
-        if is_told and record.told is not None:
-            self._told = dict(record.told)
+        if notified is not None:
+            self._notified = dict(notified)
         self._reached, self._following = record.state, None if with_state else record
         self._until_copied -= 1
         if not with_state:
@@ -373,7 +373,7 @@ class Store:
         self._until_state = 0 if hour is None and record.hour is not None else SAVES_PER_STATE - 1
         is_exact = record.orders is not None and self._as_json("given", record.orders)[1]
         self._given = record.orders if is_exact else None
-        if self._until_copied <= 0 or record.told_of:
+        if self._until_copied <= 0 or record.announces:
             self._until_copied = SAVES_PER_COPY
             # What is in the log since long would go with it; nobody is waited for.
             self._file.opened.execute("PRAGMA wal_checkpoint(PASSIVE)")

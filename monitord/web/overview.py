@@ -53,10 +53,10 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class DrawnTile:
-    """`plot` is None where nothing is drawn of it; `said` repeats no mark."""
+    """`plot` is None where nothing is drawn of it; `words` repeats no mark."""
 
     tile: Tile
-    said: str
+    words: str
     address: str
     plot: Markup | None
 
@@ -139,8 +139,8 @@ def _drawn_group(group: TileGroup, view: PageContext) -> DrawnGroup:
     def drawn(tile: Tile) -> DrawnTile:
         plot = None if recorded is None or tile.plot is None else recorded.plot(tile.plot)
         address = member_address(tile.name, view.span) if isinstance(tile.name, Member) else f"#p-{group.subject}"
-        said = " · ".join(word for word in tile.words if word != tile.style)
-        return DrawnTile(tile, said, address, None if plot == NOTHING else plot)
+        words = " · ".join(word for word in tile.words if word != tile.style)
+        return DrawnTile(tile, words, address, None if plot == NOTHING else plot)
 
     return DrawnGroup(group, tuple(map(drawn, group.tiles)), tuple(map(drawn, group.folded)))
 
@@ -203,10 +203,10 @@ def _sentence(view: PageContext) -> str:
     firing = view.seen.report.alerts.firing
     if len(firing) > 1:
         critical = sum(1 for alert in firing if alert.severity == "critical")
-        told = f"{len(firing)} alerts fire: {critical} critical, {humanize.plural(len(firing) - critical, 'warning')}."
-        return f"{told} The worst: {sentence(firing[0].summary)}"
-    told = sentence(verdict(view.seen.report))
-    return told if firing else told[:1].upper() + told[1:]  # what fires may begin with a name
+        many = f"{len(firing)} alerts fire: {critical} critical, {humanize.plural(len(firing) - critical, 'warning')}."
+        return f"{many} The worst: {sentence(firing[0].summary)}"
+    found = sentence(verdict(view.seen.report))
+    return found if firing else found[:1].upper() + found[1:]  # what fires may begin with a name
 
 
 def _plots_note(view: PageContext) -> str:

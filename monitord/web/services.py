@@ -82,10 +82,10 @@ def _facts(found: ServiceStatus, name: str, view: PageContext) -> Iterator[tuple
         yield "Heap", f"{said(humanize.size, app.heap_used_bytes)}{limit}"
         if app.http_p95_ms is not None:
             yield "HTTP", f"{_milliseconds(app.http_p95_ms)} at the 95th percentile"
-        for number, told in app.numbers.items():
+        for number, shown in app.numbers.items():
             if number in found.limits:
                 continue
-            yield number, f"{told.value:g} {told.unit}".rstrip()
+            yield number, f"{shown.value:g} {shown.unit}".rstrip()
     for number, limited in found.limits.items():
         yield number, f"{value_said(limited)}, limit {limits_said(limited)}"
 

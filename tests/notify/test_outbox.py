@@ -121,7 +121,7 @@ async def cycle(outbox: Outbox, store: Store) -> str:
     """One cycle in which gateway's alert fires: planned, saved, delivered. Returns its message's id."""
     decision, record = firing()
     queued, told = outbox.plan(decision)
-    await store.save(replace(record, queued=queued, told=told), WAIT)
+    await store.save(replace(record, queued=queued, notified=told), WAIT)
     outbox.deliver(decision)
     return queued[-1].message_id
 
@@ -246,7 +246,7 @@ async def test_what_could_not_be_saved_is_saved_with_the_next_cycle(store: Store
     quiet = replace(decision, transitions=(), reminders=(), actions=())
     again, told = outbox.plan(quiet)
     assert [row.message_id for row in again] == [row.message_id for row in queued]
-    await store.save(replace(record, queued=again, told=told), WAIT)
+    await store.save(replace(record, queued=again, notified=told), WAIT)
     outbox.deliver(quiet)
     assert await kept(store) == [f"webhook {queued[0].message_id}"]
     assert outbox.plan(quiet)[0] == []
@@ -393,7 +393,7 @@ async def test_what_waits_is_saved_again_where_the_file_it_stood_in_is_gone(stor
     quiet = replace(decision, transitions=(), reminders=(), actions=())
     for _ in range(2):  # the first finds out, the second mends it
         queued, told = outbox.plan(quiet)
-        await store.save(replace(record, queued=queued, told=told), WAIT)
+        await store.save(replace(record, queued=queued, notified=told), WAIT)
         outbox.deliver(quiet)
     assert await kept(store) == [f"webhook {identity}"]
     await outbox.close(WAIT)

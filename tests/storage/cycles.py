@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monitord.core.engine import State, decide
-from monitord.core.folding import context_of, is_whole, tells
+from monitord.core.folding import announces, context_of, is_whole
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.rollups import RunningHour
@@ -35,7 +35,7 @@ def record_of(
         rollups=rollups,
         before=before,
         orders=orders,
-        told_of=tells(decision),
+        announces=announces(decision),
     )
 
 

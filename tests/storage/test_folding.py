@@ -160,7 +160,7 @@ async def test_what_was_told_is_written_with_its_state_and_a_quiet_cycle_is_not(
     for observation in troubled_night():
         before = through(tmp_path / "alive")
         record = await saving.save(observation)
-        wrote.append((through(tmp_path / "alive") != before, record.told_of))
+        wrote.append((through(tmp_path / "alive") != before, record.announces))
     assert all(is_written for is_written, is_told in wrote if is_told)
     assert sum(is_written for is_written, _ in wrote) < len(wrote) / 2
 

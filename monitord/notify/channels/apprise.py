@@ -153,13 +153,13 @@ async def _child(question: bytes) -> dict[str, object]:
         raise SendError("internal", f"no process can be started for Apprise: {error.strerror}") from None
     try:
         async with asyncio.timeout(_CHILD_SECONDS):
-            said = await _converse(process, question)
+            output = await _converse(process, question)
     except TimeoutError:
         raise SendError("timeout", f"Apprise was not done within {_CHILD_SECONDS:g} s") from None
     finally:
         await _end(process)
     try:
-        answer = json.loads(said)
+        answer = json.loads(output)
     except ValueError:
         answer = None
     if not isinstance(answer, dict):

@@ -195,8 +195,8 @@ def _reason(lines: Sequence[tuple[int, str]], url: str, ack: str = "") -> dict[s
         details = [text for _, text in lines if "exception" in text.lower()]
         kind = next((kind for pattern, kind in _KINDS if any(_says(pattern, text) for text in details)), kind)
     spoken = [text.replace(ack, MASK) if ack else text for text in spoken]
-    said = without(spoken[-1], url) if spoken else "it did not say why"
-    return {"kind": kind, "error": f"{mask_address(url).partition(':')[0]} did not accept it: {said.rstrip('.')}"}
+    why = without(spoken[-1], url) if spoken else "it did not say why"
+    return {"kind": kind, "error": f"{mask_address(url).partition(':')[0]} did not accept it: {why.rstrip('.')}"}
 
 
 def _says(pattern: str, text: str) -> bool:

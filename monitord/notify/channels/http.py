@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from monitord import __version__
 from monitord.connections import PORTS, place_of, trust
 from monitord.core.model import Kind
-from monitord.failures import Phrases, classify, told
+from monitord.failures import Phrases, classify, classify_cause
 from monitord.imports import without
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.limits import retry_after
@@ -143,4 +143,4 @@ def _explained(error: BaseException, *, tls: bool) -> tuple[Kind, str]:
         return "timeout", "cannot be connected to over TLS in time"
     # The type only: the text of an unforeseen error may carry the address.
     inside: tuple[Kind, str] = "internal", f"delivery failed for a reason inside monitord: {type(error).__name__}"
-    return told(error) or classify(error, _PHRASES) or inside
+    return classify_cause(error) or classify(error, _PHRASES) or inside
