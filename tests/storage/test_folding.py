@@ -212,7 +212,7 @@ async def test_what_another_version_would_say_of_cycles_that_said_nothing_is_lef
     await saved(saving, observations[:4])
     before = saving.state
     await saved(saving, observations[4:])
-    monkeypatch.setattr(folding, "tells", lambda decision: decision.at >= observations[4].now)
+    monkeypatch.setattr(folding, "announces", lambda decision: decision.at >= observations[4].now)
     assert await kept(left(tmp_path / "alive", tmp_path / "left")) == before
 
 
