@@ -34,6 +34,10 @@ class Secret:
         return "*" * 10 if self._text else ""
 
 
+def revealed(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
 # What parts an address after its host; and what is at least so long is a key rather than a word.
 _PART: Final = re.compile(r"[/?#&=;,:]")
 _SHORTEST_PART: Final = 16

@@ -138,14 +138,14 @@ def answer(style: str, fields: Callable[[], Mapping[str, object]], text: Callabl
     return 0
 
 
-def length(since: str) -> timedelta:
-    """How far back `--since` goes; where it is no such length, a line on stderr and exit 2."""
+def length(text: str, option: str = "--since") -> timedelta:
+    """What an option gives as a length of time; where it is none, a line on stderr and exit 2."""
     try:
-        found = units.duration(since)
+        found = units.duration(text)
         if not found:
             raise ValueError("it must be longer than nothing")
     except ValueError as error:
-        note(f"--since: {clean(str(error))}")
+        note(f"{option}: {clean(str(error))}")
         raise SystemExit(MISTAKE) from None
     return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from monitord.cli import CommandSettings, Subparsers, command, find_settings, note, refused, say, stdout_terminal
-from monitord.cli.base import STATE_ERRORS, run_once
+from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.settings import paths
 from monitord.core import humanize
@@ -37,7 +37,6 @@ from monitord.storage.copy import Copy, read_copy
 from monitord.storage.lock import holder
 from monitord.storage.reader import Snapshot, read_snapshot
 from monitord.storage.schema import UnusableSnapshot
-from monitord.threads import WorkerBusy, WorkerThread
 
 # Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
 _LOOK_SECONDS: Final = 0.2
@@ -78,8 +77,7 @@ async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> i
     loop = asyncio.get_running_loop()
     began, timeout = loop.time(), settings.probe_timeout.total_seconds()
     orders = replace(standing_orders(settings), confirmations=1)
-    worker = WorkerThread("snapshot")
-    daemon = await _holder(worker, settings.state_dir)
+    daemon = await _holder(settings.state_dir)
     own = frozenset({os.getpid(), daemon or os.getpid()})
     try:
         probes = Probes(settings, orders, lambda: own)
@@ -87,14 +85,13 @@ async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> i
         return refused(error.mistakes)
     now = datetime.now(UTC)
     try:
-        remembering = asyncio.create_task(_remember(worker, settings.state_dir, timeout))
+        remembering = asyncio.create_task(_remember(settings.state_dir, timeout))
         report, applied = await _judge(probes.all, orders, remembering, timeout, alone=daemon is None)
         state, trouble = await remembering
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await probes.close()
-        worker.close()
     took = round((loop.time() - began) * 1000.0, 3)
     unasked = _unasked(found, orders, state.history, roster_lost=bool(trouble) and not state.history.roster)
     if unasked:
@@ -186,18 +183,18 @@ def _named(subject: Subject, orders: StandingOrders) -> Collection[str]:
     return names
 
 
-async def _holder(worker: WorkerThread, directory: Path) -> int | None:
+async def _holder(directory: Path) -> int | None:
     """The pid of the daemon on the state directory; 0 where it is not known, None where there is none."""
     try:
-        return await worker.run(holder, directory, timeout=_LOOK_SECONDS)
-    except (OSError, WorkerBusy):
+        return await in_state_directory(holder, directory, timeout=_LOOK_SECONDS)
+    except OSError:
         return 0
 
 
-async def _remember(worker: WorkerThread, directory: Path, timeout: float) -> tuple[State, str | None]:
+async def _remember(directory: Path, timeout: float) -> tuple[State, str | None]:
     """What the daemon last saved, in a second copy too, so that no roster is lost; and what kept it from being read."""
     try:
-        snapshot, copy = await worker.run(_kept, directory, timeout=timeout)
+        snapshot, copy = await in_state_directory(_kept, directory, timeout=timeout)
     except STATE_ERRORS as error:
         return State(), str(error)
     if isinstance(snapshot, UnusableSnapshot):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from datetime import timedelta
 
 from monitord.cli import Subparsers, command, note
-from monitord.core import units
+from monitord.cli.base import length
 from monitord.demo import extra
 from monitord.demo.fleets import NAMES as FLEETS
 
@@ -53,11 +52,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demonstration: 0, 1 when a fault was missed or something failed, 2 for mistakes, 130 interrupted."""
-    try:
-        duration = _duration(arguments)
-    except ValueError as error:
-        note(f"--duration: {error}")
-        return 2
+    duration = None if arguments.duration is None else length(arguments.duration, "--duration")
     if arguments.port is not None and not 0 < arguments.port < 65536:
         note(f"--port: {arguments.port} is no port; write a number from 1 to 65535")
         return 2
@@ -86,12 +81,3 @@ def _with_extra(absent: list[str]) -> int:
     except extra.ExtraError as error:
         note(f"{again} ({error})")
     return 2
-
-
-def _duration(arguments: argparse.Namespace) -> timedelta | None:
-    if arguments.duration is None:
-        return None
-    found = units.duration(arguments.duration)
-    if not found:
-        raise ValueError("must be longer than nothing")
-    return found

@@ -22,6 +22,7 @@ from monitord.discovery.choices import chosen
 from monitord.discovery.dotenv import Discovered, dotenv
 from monitord.discovery.endpoints import endpoints
 from monitord.discovery.toml import as_toml
+from monitord.masking import revealed
 
 
 def add(subparsers: Subparsers) -> None:
@@ -115,12 +116,12 @@ def _write(target: Path, text: str, *, over: bool) -> None:
 
 async def _scan(settings: Settings, home: Path | None, arguments: argparse.Namespace, scanned: list[Discovered]) -> int:
     timeout = settings.probe_timeout.total_seconds()
-    dsn, url = settings.postgres.dsn, settings.redis.url
+    dsn, url = revealed(settings.postgres.dsn), revealed(settings.redis.url)
     fleet, database, queues, disks, shared = await asyncio.gather(
         scan.fleet(home, settings.state_dir, timeout),
-        scan.database(arguments.dsn, dsn.get_secret_value() if dsn else None, settings.postgres.ca_file, timeout),
-        scan.queues(arguments.redis, url.get_secret_value() if url else None, timeout, settings.redis.prefix),
-        scan.disks(home, arguments.dsn or (dsn.get_secret_value() if dsn else None), timeout),
+        scan.database(arguments.dsn, dsn, settings.postgres.ca_file, timeout),
+        scan.queues(arguments.redis, url, timeout, settings.redis.prefix),
+        scan.disks(home, arguments.dsn or dsn, timeout),
         scan.no_mounts(tuple(settings.host.disks), timeout),
     )
     found = await endpoints(fleet.pids, timeout) if fleet is not None else ()

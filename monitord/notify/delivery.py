@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 from monitord.core import humanize
 from monitord.core.model import Unmeasured
 from monitord.logging.logger import JsonLog
-from monitord.notify.channels.base import Channel, SendError
-from monitord.notify.channels.limits import TOO_MANY
+from monitord.notify.channels.base import TOO_MANY, Channel, SendError
 from monitord.notify.digest import digest
 from monitord.notify.message import Message, Origin
 from monitord.notify.routing import CHANNEL_PART, PlannedMessage

@@ -213,9 +213,8 @@ class Daemon:
         if self._jobs.running:
             self._jobs.shutdown(wait=False)
         scheduler.cancel()
-        with suppress(asyncio.CancelledError, TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                await scheduler
+        with suppress(asyncio.CancelledError):
+            await _in_time(scheduler)
         endings = (self._serving.close(), self._dispatcher.close(STOP_TIMEOUT_SECONDS), self._look_no_more())
         await asyncio.gather(*map(_in_time, endings), return_exceptions=True)
         await self._store.close(STOP_TIMEOUT_SECONDS)
@@ -321,9 +320,7 @@ class Daemon:
         changed = settings.differences(self._settings)
         old, before = self._probes, self._settings
         if settings.pm2.home != before.pm2.home:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                    await self._listening.close()
+            await _in_time(self._listening.close())
             self._listening.start(settings.pm2.home)
         self._settings, self._probes = settings, probes
         self._watch.probes, self._watch.orders = self._probes.all, orders

@@ -53,12 +53,7 @@ async def report_from_recording(
     `compare`: the hourly roll-ups and the recap are held against earlier times, which takes longer. UnusableSnapshot
     where the snapshot cannot be read, TimeoutError where the state directory does not answer.
     """
-    worker, directory, begin, end = (
-        WorkerThread("the recording"),
-        settings.state_dir,
-        since.timestamp(),
-        until.timestamp(),
-    )
+    worker, directory = WorkerThread("the recording"), settings.state_dir
     try:
         asked = await worker.run(_asked_about, directory, orders, timeout=LOOK_SECONDS)
     except BaseException:
@@ -69,7 +64,7 @@ async def report_from_recording(
     try:
         report: Report = await worker.run(_look, directory, orders, since, until, passing, timeout=LOOK_SECONDS)
         if report.verdict == "GO":
-            await worker.run(remember_go, directory, begin, end, timeout=LOOK_SECONDS)
+            await worker.run(remember_go, directory, since.timestamp(), until.timestamp(), timeout=LOOK_SECONDS)
         kept = await worker.run(_kept, directory, since, until, compare, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
         recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")

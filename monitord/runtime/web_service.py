@@ -17,6 +17,7 @@ from monitord.config.listening import listen_address
 from monitord.config.settings import Settings
 from monitord.core.engine import Decision
 from monitord.logging.logger import JsonLog
+from monitord.masking import revealed
 
 if TYPE_CHECKING:
     from monitord.runtime.web_backend import DaemonBackend
@@ -129,13 +130,12 @@ class WebService:
         from monitord.web.server import PageServer
 
         host, port = listen_address(address)
-        token = self._settings.http.token
+        http = self._settings.http
         source = self._backend(self._settings)
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
         records = Records(source)
-        secret = None if token is None else token.get_secret_value()
-        page = Page(records, host, secret, public_url=self._settings.http.public_url)
+        page = Page(records, host, revealed(http.token), public_url=http.public_url)
         server = PageServer(page.app, host, port)
         await server.start()
         self._source, self._records, self._server = source, records, server

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from monitord.notify.channels.base import SendError
+from monitord.notify.channels.base import LONGEST_WAIT_SECONDS, SendError
 from monitord.notify.channels.http import MOST_READ, HttpClient
-from monitord.notify.channels.limits import LONGEST_WAIT_SECONDS
 
 from .conftest import Receive
 from .receivers import OK, Authority, status

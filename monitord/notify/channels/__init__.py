@@ -13,7 +13,7 @@ from monitord.config.routes import Route, quiet_hours
 from monitord.config.settings import Settings, SettingsError
 from monitord.core.model import RANK
 from monitord.core.subjects import RULES
-from monitord.masking import Secret
+from monitord.masking import revealed
 from monitord.notify.channels.base import Channel
 from monitord.notify.message import Links, Origin
 
@@ -36,7 +36,7 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
         from monitord.notify.channels.webhook import Webhook
 
         try:
-            found.append(Webhook(notify.webhook_url.get_secret_value(), origin, _text(notify.webhook_secret)))
+            found.append(Webhook(notify.webhook_url.get_secret_value(), origin, revealed(notify.webhook_secret)))
         except ValueError as error:
             raise SettingsError((f"{_SIGNING}: {error}",)) from None
     if notify.alertmanager_url is not None:
@@ -46,7 +46,7 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
     if notify.pagerduty_key is not None:
         from monitord.notify.channels.pagerduty import ENDPOINT, PagerDuty
 
-        url = _text(notify.pagerduty_url) or ENDPOINT
+        url = revealed(notify.pagerduty_url) or ENDPOINT
         found.append(PagerDuty(notify.pagerduty_key.get_secret_value(), origin, url))
     if notify.urls:
         from monitord.notify.channels.apprise import Apprise, installed
@@ -91,10 +91,6 @@ def heartbeat_sender(settings: Settings, on_edge: Callable[[bool, str], None] | 
     from monitord.notify.channels.heartbeat import Heartbeat
 
     return Heartbeat(settings.notify.heartbeat_url.get_secret_value(), on_edge, style=settings.notify.heartbeat_style)
-
-
-def _text(secret: Secret | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def _page(settings: Settings) -> str:

@@ -26,7 +26,7 @@ from monitord.notify.channels.apprise_services import (
     with_button,
     with_parameters,
 )
-from monitord.notify.channels.limits import retry_after
+from monitord.notify.channels.base import retry_after
 
 _NICE: Final = 5
 _LONGEST_REASON: Final = 200

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol, runtime_checkable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Protocol, runtime_checkable
 
 from monitord.config.routes import Route
 from monitord.core import humanize
 from monitord.core.model import RANK, Alert, Kind, Severity
 from monitord.failures import FailureError
 from monitord.notify.message import Message
+
+# HTTP: the receiver limits how many messages it accepts.
+TOO_MANY: Final = 429
+# Whoever asks for more is tried again all the same: an alert that waits longer than that is of no use.
+LONGEST_WAIT_SECONDS: Final = 3600.0
+# Too many requests, and a service that is away for a while.
+_LIMITED: Final = (TOO_MANY, 503)
 
 
 class SendError(FailureError):
@@ -102,3 +110,29 @@ class DescribesChannel(Protocol):
 def receiver_of(address: str) -> str:
     """What identifies this receiver in the snapshot: too short to reveal anything of the address."""
     return hashlib.sha256(f"receiver|{address}".encode()).hexdigest()[:8]
+
+
+def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
+    """For how many seconds the receiver asks to be left alone, at most an hour; None where it does not say.
+
+    `Retry-After` is seconds or a date, which is taken against the receiver's own clock where it gives that.
+    """
+    if status not in _LIMITED:
+        return None
+    written = headers.get("Retry-After", "").strip()
+    if written.isascii() and written.isdecimal():
+        seconds = float(written[:10])
+    else:
+        until = _date(written)
+        if until is None:
+            return None
+        seconds = (until - (_date(headers.get("Date", "")) or datetime.now(UTC))).total_seconds()
+    return min(max(0.0, seconds), LONGEST_WAIT_SECONDS)
+
+
+def _date(written: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(written)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

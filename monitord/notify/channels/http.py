@@ -20,8 +20,7 @@ from monitord.connections import PORTS, place_of, trust
 from monitord.core.model import Kind
 from monitord.failures import Phrases, classify, classify_cause
 from monitord.imports import without
-from monitord.notify.channels.base import SendError
-from monitord.notify.channels.limits import retry_after
+from monitord.notify.channels.base import SendError, retry_after
 
 # What httpx has for its own command line, for other loops and protocols, and to unpack what nobody here asks for.
 with without("brotli", "brotlicffi", "click", "h2", "pygments", "rich", "trio", "zstandard"):
