@@ -89,14 +89,14 @@ class Nodes:
         healthy = await asyncio.gather(*(self._health(node) for node in self._nodes))
         took = round((loop.time() - began) * 1000.0, 3)
         troubles = dict(zip(self._nodes, healthy, strict=True))
-        told: dict[RpcNode, Told[T]] = {}
+        answers: dict[RpcNode, Told[T]] = {}
         well = [node for node in self._nodes if troubles[node] is None]
 
         async def come_to(node: RpcNode) -> None:
             try:
                 if node is well[0]:
-                    told[node] = await question(node)
-                self._saw(node, told[node].slot if node in told else await node.slot())
+                    answers[node] = await question(node)
+                self._saw(node, answers[node].slot if node in answers else await node.slot())
             except NodeError as error:
                 troubles[node] = error
 
@@ -106,24 +106,24 @@ class Nodes:
         for node in well:
             if troubles[node] is not None:
                 continue
-            if node not in told:
+            if node not in answers:
                 try:
-                    told[node] = await question(node)
-                    self._saw(node, told[node].slot)
+                    answers[node] = await question(node)
+                    self._saw(node, answers[node].slot)
                 except NodeError as error:
                     troubles[node] = error
                     continue
-            if told[node].doubt:
+            if answers[node].doubt:
                 doubted.append(node)
-                troubles[node] = NodeError("protocol", f"{node.place}: {told[node].doubt}")
+                troubles[node] = NodeError("protocol", f"{node.place}: {answers[node].doubt}")
                 continue
-            return told[node].value, Answer(self._reports(troubles), node.place, told[node].slot, took)
+            return answers[node].value, Answer(self._reports(troubles), node.place, answers[node].slot, took)
         if not doubted:
             raise _none(list(troubles.values()))
         for node in doubted:  # no other knows better: it is so
             troubles[node] = None
         node = doubted[0]
-        return told[node].value, Answer(self._reports(troubles), node.place, told[node].slot, took)
+        return answers[node].value, Answer(self._reports(troubles), node.place, answers[node].slot, took)
 
     async def _health(self, node: RpcNode) -> NodeError | None:
         try:
@@ -152,8 +152,8 @@ class Nodes:
             tip = self._tips[node]
             still = tip.at - tip.since
             if still > self._still:
-                said = f"{node.place} stands still: its slot has been {tip.slot} for {humanize.duration(still)}"
-                troubles[node] = NodeError("protocol", said)
+                why = f"{node.place} stands still: its slot has been {tip.slot} for {humanize.duration(still)}"
+                troubles[node] = NodeError("protocol", why)
             elif reference - tip.slot > MOST_BEHIND:
                 behind = humanize.count(reference - tip.slot)
                 troubles[node] = NodeError("protocol", f"{node.place} is {behind} slots behind the others")
@@ -173,5 +173,5 @@ def _none(errors: Sequence[NodeError | None]) -> NodeError:
     found = [error for error in errors if error is not None]
     if len(found) == 1:
         return found[0]
-    said = "; ".join(error.error for error in found)
-    return NodeError(found[0].kind, f"none of {len(found)} addresses gives an answer that can be used: {said}")
+    why = "; ".join(error.error for error in found)
+    return NodeError(found[0].kind, f"none of {len(found)} addresses gives an answer that can be used: {why}")

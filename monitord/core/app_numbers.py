@@ -165,8 +165,8 @@ def of_word(word: str) -> tuple[str, str]:
 def as_word(form: str, values: str) -> str:
     """The numbers with their names and units, for people."""
     units = _names(form).units
-    told = zip(_names(form).places.items(), values.split(" "), strict=False)
-    return _BETWEEN.join([f"{name}{_IS}{value} {units[place]}".rstrip() for (name, place), value in told])
+    places = zip(_names(form).places.items(), values.split(" "), strict=False)
+    return _BETWEEN.join([f"{name}{_IS}{value} {units[place]}".rstrip() for (name, place), value in places])
 
 
 def numbers(form: str, values: str) -> dict[str, AppNumber]:

@@ -164,10 +164,10 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             is_known = rule.name in alerted or rule.name in judged
             try:
                 is_unknown = (held or any_failed) and book.is_unknown(rule, held, observation, history, orders)
-                said = None if is_unknown else list(rule.evaluate(observation, history, orders))
-                if not is_known and (not said or Finding not in map(type, said)):
+                found = None if is_unknown else list(rule.evaluate(observation, history, orders))
+                if not is_known and (not found or Finding not in map(type, found)):
                     continue
-                judgements = book.judge(rule, said, held, observation, history, orders)
+                judgements = book.judge(rule, found, held, observation, history, orders)
             except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
                 fault = f"the rule {rule.name} failed inside ({why(error)})"
                 faults[rule.probe] = f"{faults[rule.probe]}; {fault}" if rule.probe in faults else fault
@@ -184,7 +184,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             for edge in edges:
                 if edge.edge == "resolved" and (after := inhibition.aftermath(edge.alert, orders, now)) is not None:
                     aftermaths[alerts.key(edge.alert.rule, edge.alert.subject)] = after
-    broken = {name: said for name, said in before.broken.items() if name not in observation.readings} | faults
+    broken = {name: fault for name, fault in before.broken.items() if name not in observation.readings} | faults
     if broken != history.broken:
         history = replace(history, broken=broken)
     transitions = book.superseded(held, transitions, waiting, orders, now)

@@ -90,12 +90,12 @@ def _difference(stored: str, found: Recomputed, tree: Tree | None) -> str:
     assert found.root is not None  # noqa: S101 - asked by the caller
     who = humanize.plural(found.participants, "participant")
     gives = "gives" if found.participants == 1 else "give"
-    said = f"the stored root is {_short(stored)}, its {who} {gives} {_short(found.root)}"
+    difference = f"the stored root is {_short(stored)}, its {who} {gives} {_short(found.root)}"
     if tree is None:
-        return said
+        return difference
     cached = plain(tree.root)
     whose = "the stored one" if cached == stored else "the recomputed one" if cached == found.root else _short(cached)
-    return f"{said}; the root in the tree cache is {whose}"
+    return f"{difference}; the root in the tree cache is {whose}"
 
 
 def _short(root: str) -> str:

@@ -179,7 +179,7 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
 
 def known_faults(history: History, orders: StandingOrders) -> tuple[str, ...]:
     """What failed inside while it was judged, a sentence each."""
-    return tuple(said for name, said in history.broken.items() if name in orders.probes)
+    return tuple(fault for name, fault in history.broken.items() if name in orders.probes)
 
 
 def shows_packages(orders: StandingOrders) -> bool:
@@ -187,12 +187,12 @@ def shows_packages(orders: StandingOrders) -> bool:
     return any(subject.name in orders.probes for subject in added())
 
 
-def _without(name: str, said: str, report: FleetStatus) -> FleetStatus:
+def _without(name: str, why: str, report: FleetStatus) -> FleetStatus:
     worse: Status = "unknown" if RANK[report.status] < RANK["unknown"] else report.status
     before = report.probes[name]
-    said = "; ".join(filter(None, (before.error if before.status == "failed" else "", said)))
-    probe = ProbeStatus("failed", before.duration_ms, before.kind or "internal", said, before.unmeasured)
-    return replace(report, status=worse, probes={**report.probes, name: probe}, faults=(*report.faults, said))
+    why = "; ".join(filter(None, (before.error if before.status == "failed" else "", why)))
+    probe = ProbeStatus("failed", before.duration_ms, before.kind or "internal", why, before.unmeasured)
+    return replace(report, status=worse, probes={**report.probes, name: probe}, faults=(*report.faults, why))
 
 
 _AS_IT_IS = frozenset({str, int, float, bool, type(None)})
@@ -276,8 +276,8 @@ def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
         firing = (a for a in book.values() if a.subject == server and a.state == "firing")
         return all(declared(a.rule).roles.isdisjoint(("unreachable", "refusal")) for a in firing)
     firing = (alert for alert in book.values() if alert.state == "firing")
-    told = {alert.subject for alert in firing if "unmeasured" in declared(alert.rule).roles}
-    return any(subject not in told for subject, _, _ in servers.troubled(last))
+    announced = {alert.subject for alert in firing if "unmeasured" in declared(alert.rule).roles}
+    return any(subject not in announced for subject, _, _ in servers.troubled(last))
 
 
 def alert_status(alert: Alert, suppressed_by: str = "") -> AlertStatus:

@@ -215,11 +215,11 @@ class Bus:
             return
         key = (act.service, act.instance, act.what)
         before = self._acts.pop(key, None)
-        said = before is not None and before.said
+        announced = before is not None and before.said
         with _reported("an operator's action could not be logged"):
-            said = self._say_act(act) or said
+            announced = self._say_act(act) or announced
         if len(self._acts) < MAX_EXITS:
-            self._acts[key] = replace(act, said=said)
+            self._acts[key] = replace(act, said=announced)
 
     def _wake_for(self, exits: Sequence[ProcessExit]) -> None:
         if any(not each.manually for each in exits):

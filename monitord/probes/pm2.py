@@ -149,5 +149,5 @@ def _told(
         ("app_form", form or None, ""),
         ("heap_limit", process.heap_limit_bytes if form else None, "bytes"),
     )
-    for name, value, unit in (*always, *(told for told in where_told if told[1] is not None)):
+    for name, value, unit in (*always, *(one for one in where_told if one[1] is not None)):
         yield Sample(f"service_{name}", labels, value, unit)

@@ -97,8 +97,8 @@ class RedisProbe:
             sample("redis_latency", latency, "ms"),
             *self._of_server(replies, fields, gaps),
             *(
-                sample("redis_refusal", said, "", why=why)
-                for why, said in info.refusals(fields, config, misconf=misconf).items()
+                sample("redis_refusal", refuses, "", why=why)
+                for why, refuses in info.refusals(fields, config, misconf=misconf).items()
             ),
         ]
         for queue, jobs in self._jobs.items():

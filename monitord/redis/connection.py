@@ -206,13 +206,13 @@ class IdleWatch:
             self._pong = None
 
     async def _wait(self, parser: BoundedParser) -> None:
-        said = b""
-        while (came := await parser.come()) and self._pong is not None and len(said) < _LONGEST_PONG:
-            said += came
-            if said.endswith(b"\r\n"):
+        received = b""
+        while (came := await parser.come()) and self._pong is not None and len(received) < _LONGEST_PONG:
+            received += came
+            if received.endswith(b"\r\n"):
                 if not self._pong.done():  # or nobody waits for it any more
                     self._pong.set_result(None)
-                self._pong, said = None, b""
+                self._pong, received = None, b""
         self._waiting = self._connection = None
         if self._pong is not None and not self._pong.done():
             self._pong.set_exception(ConnectionAbortedError())

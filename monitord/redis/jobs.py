@@ -115,9 +115,9 @@ class Jobs:
         found = tuple(answers.get(command) for command in commands)
         if any(isinstance(reply, Exception) for reply in found[: len(self._next) + 1]):
             return None
-        told = tuple(None if isinstance(reply, Exception) else _plain(reply) for reply in found)
-        last, self._last = self._last, told
-        return None if last is None else last != told
+        replies = tuple(None if isinstance(reply, Exception) else _plain(reply) for reply in found)
+        last, self._last = self._last, replies
+        return None if last is None else last != replies
 
 
 def _plain(reply: object) -> object:

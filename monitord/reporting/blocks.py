@@ -12,7 +12,7 @@ from monitord.core.report.wording import PREPARED, at, ending, evidence, met, se
 
 def criteria(report: Report) -> Section:
     items = tuple(
-        Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
+        Item(*met(found), found.title, tuple(sentence(text) for text in (found.evidence, *found.details) if text))
         for found in report.criteria
     )
     return Section(
@@ -22,9 +22,11 @@ def criteria(report: Report) -> Section:
 
 def preparation(report: Report) -> Section:
     items = tuple(
-        Item(PREPARED[line.state], line.state.upper() if line.state == "not done" else line.state, line.title, said)
+        Item(
+            PREPARED[line.state], line.state.upper() if line.state == "not done" else line.state, line.title, sentences
+        )
         for line in report.preparation
-        for said in (tuple(sentence(one) for one in line.sentences),)
+        for sentences in (tuple(sentence(one) for one in line.sentences),)
     )
     return Section("preparation", "Before the on-chain test", (Checklist(items),))
 
@@ -57,9 +59,9 @@ def _incident(number: int, found: Incident, report: Report) -> Section:
         ("First sign", f"{at(found.first_sign, report)}; {fired}"),
         ("Ended", ending(found, report)),
         *(
-            ("Evidence", "; ".join(f"{name}: {value}" for name, value in told))
-            for told in [evidence(found.cause.finding, report)]
-            if told
+            ("Evidence", "; ".join(f"{name}: {value}" for name, value in known))
+            for known in [evidence(found.cause.finding, report)]
+            if known
         ),
         ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
         *annotations_of(alert.finding),
@@ -81,8 +83,8 @@ def _incident(number: int, found: Incident, report: Report) -> Section:
 
 def _bullet(part: IncidentPart, report: Report) -> tuple[Style, str]:
     alert = part.alert
-    told = f"{_name(alert.rule, alert.subject)}, {spell(part, report)}. {sentence(alert.finding.summary)}"
-    return alert.severity, told
+    text = f"{_name(alert.rule, alert.subject)}, {spell(part, report)}. {sentence(alert.finding.summary)}"
+    return alert.severity, text
 
 
 def _name(rule: str, subject: str) -> str:

@@ -32,7 +32,7 @@ def incident_fields(found: Incident, now: datetime) -> dict[str, object]:
         "silenced_by": found.silenced_by or None,
         "recommendation": alert.finding.recommendation,
         "evidence": dict(alert.finding.evidence),
-        **{name.lower(): said for name, said in annotations_of(alert.finding)},
+        **{name.lower(): text for name, text in annotations_of(alert.finding)},
         "explains": [_part(part) for part in found.parts if part.alert.id != alert.id],
     }
 
@@ -82,8 +82,8 @@ def incidents_text(found: Sequence[Incident], since: datetime, now: datetime, sc
         if one.ended_at is None and one.cause.finding.recommendation:
             lines += screen.wrapped(one.cause.finding.recommendation, indent=" " * 6, hanging=" " * 6)
         if one.ended_at is None:
-            for name, said in annotations_of(one.cause.finding):
-                lines += screen.wrapped(f"{name}: {said}", indent=" " * 6, hanging=" " * 8)
+            for name, text in annotations_of(one.cause.finding):
+                lines += screen.wrapped(f"{name}: {text}", indent=" " * 6, hanging=" " * 8)
     open_ = sum(1 for one in found if one.ended_at is None)
     many = humanize.plural(len(found), "incident")
     which = ("open" if open_ else "over") if len(found) == 1 else f"{open_} of them open"

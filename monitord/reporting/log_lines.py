@@ -122,17 +122,17 @@ def line_text(one: LogEntry, screen: Terminal, *, verbose: bool = False) -> str:
         return screen.paint(clip(one.text, _LONGEST), "dim") + "\n"
     fields = one.fields
     style = "ok" if fields["event"] == "alert_resolved" else _STYLES.get(fields["level"])
-    said = [
+    parts = [
         screen.paint(_time(fields["timestamp"]).ljust(_TIME_WIDTH), "dim"),
         screen.paint(clip(fields["level"], 7).ljust(7), style),
         screen.paint(clip(fields["event"], 40).ljust(_EVENT_WIDTH), "bold"),
         clip(fields["message"], _LONGEST),
     ]
-    told = " ".join(f"{name}={_quoted(value)}" for name, value in _telling(fields))
-    if told:
-        said.append(screen.paint(told, "dim"))
+    pairs = " ".join(f"{name}={_quoted(value)}" for name, value in _telling(fields))
+    if pairs:
+        parts.append(screen.paint(pairs, "dim"))
     rest = [screen.paint(f"    {line}", "dim") for line in _everything(fields)] if verbose else []
-    return "\n".join(["  ".join(said), *rest]) + "\n"
+    return "\n".join(["  ".join(parts), *rest]) + "\n"
 
 
 def _matches(value: object, patterns: tuple[str, ...], known: Container[str] = ()) -> bool:

@@ -90,8 +90,8 @@ def _is_blank(block: Block) -> bool:
 
 
 def _is_said(block: Block, probe: ProbeStatus) -> bool:
-    said = block.text.removeprefix("Unknown: ").rstrip(".") if isinstance(block, Paragraph) else ""
-    return bool(said) and said in (probe.error or "")
+    text = block.text.removeprefix("Unknown: ").rstrip(".") if isinstance(block, Paragraph) else ""
+    return bool(text) and text in (probe.error or "")
 
 
 def _probes(report: FleetStatus) -> Iterator[tuple[str, ProbeStatus]]:

@@ -55,12 +55,12 @@ def spell(silence: Silence, now: datetime) -> str:
 
 def in_force_line(silences: Iterable[Silence], now: datetime) -> str:
     """Empty where there are none."""
-    told = [
+    sentences = [
         f"{about(silence)} {spell(silence, now)} ({': '.join(filter(None, (silence.id, silence.reason)))})"
         for silence in silences
         if quiet_until(silence, now) is not None
     ]
-    return f"Silenced: {humanize.listed(told)}." if told else ""
+    return f"Silenced: {humanize.listed(sentences)}." if sentences else ""
 
 
 def silences_text(
@@ -80,12 +80,12 @@ def silences_text(
                 [one.id, one.subject, one.rule or "any", spell(one, now).partition(" for ")[0], str(len(covered))],
             )
         )
-        said = [f"Every {one.every} for {humanize.duration(one.lasts)}."] if one.every else []
-        said += [one.reason.rstrip(".") + "."] if one.reason else []
-        said += [f"Covers {humanize.listed([f'{a.rule} {a.subject}' for a in covered])}."] if covered else []
-        said += ["Not applied by the daemon yet."] if is_waiting else []
-        if said:
-            notes += screen.wrapped(f"{one.id}: {' '.join(said)}", hanging="    ")
+        sentences = [f"Every {one.every} for {humanize.duration(one.lasts)}."] if one.every else []
+        sentences += [one.reason.rstrip(".") + "."] if one.reason else []
+        sentences += [f"Covers {humanize.listed([f'{a.rule} {a.subject}' for a in covered])}."] if covered else []
+        sentences += ["Not applied by the daemon yet."] if is_waiting else []
+        if sentences:
+            notes += screen.wrapped(f"{one.id}: {' '.join(sentences)}", hanging="    ")
     lines = table(screen, ("ID", "SUBJECT", "RULE", "QUIET", "COVERS"), rows, right=frozenset({4}), flexible=(1, 2, 3))
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 

@@ -39,9 +39,9 @@ def verdict_lines(report: FleetStatus, screen: Terminal) -> Iterator[str]:
         indent = " " * 8 if several else "  "
         if alert.recommendation:
             yield from screen.wrapped(alert.recommendation, indent=indent)
-        for name, said in (("Runbook", alert.runbook), ("Contact", alert.contact)):
-            if said:
-                yield from screen.wrapped(f"{name}: {said}", indent=indent)
+        for name, text in (("Runbook", alert.runbook), ("Contact", alert.contact)):
+            if text:
+                yield from screen.wrapped(f"{name}: {text}", indent=indent)
         if alert.acked_at is not None:
             yield from screen.wrapped(f"Acknowledged at {humanize.clock(alert.acked_at.timestamp())}.", indent=indent)
     for alert in report.alerts.suppressed:

@@ -70,8 +70,8 @@ def most_specific(table: Mapping[str, str], rule: str, subject: str) -> str:
     A name comes before a pattern, a longer pattern before a shorter one, the subject before the rule.
     """
     found = [
-        (math.inf if not is_pattern(written) or written == name else len(written), name == subject, said)
-        for written, said in table.items()
+        (math.inf if not is_pattern(written) or written == name else len(written), name == subject, text)
+        for written, text in table.items()
         for name in (rule, subject)
         if means(written, name)
     ]
@@ -80,4 +80,4 @@ def most_specific(table: Mapping[str, str], rule: str, subject: str) -> str:
 
 def annotations_of(finding: Finding) -> tuple[tuple[str, str], ...]:
     """The runbook and the contact of a finding, as far as it has any, each with what it is called."""
-    return tuple((name, said) for name, said in (("Runbook", finding.runbook), ("Contact", finding.contact)) if said)
+    return tuple((name, text) for name, text in (("Runbook", finding.runbook), ("Contact", finding.contact)) if text)

@@ -294,14 +294,16 @@ def remind(
     book: dict[str, Alert], transitions: Iterable[Transition], orders: StandingOrders, now: datetime
 ) -> tuple[Alert, ...]:
     """The firing alerts that are due a reminder, marked so: none acknowledged, explained or silenced."""
-    said = {edge.alert.id for edge in transitions if edge.edge == "firing"}
+    announced = {edge.alert.id for edge in transitions if edge.edge == "firing"}
     again = []
     for alert in list(book.values()):
         if alert.state != "firing":
             continue
         place, at_least = key(alert.rule, alert.subject), timedelta(seconds=alert.finding.remind_every)
         since = alert.said_at or alert.fired_at or now
-        if alert.id in said or now < since:  # notified just now; or the clock was set back, and the wait begins here
+        if (
+            alert.id in announced or now < since
+        ):  # notified just now; or the clock was set back, and the wait begins here
             book[place] = replace(alert, said_at=now)
         elif alert.acked_at is None and now - since >= max(orders.remind_every, at_least):
             book[place] = replace(alert, said_at=now)

@@ -266,8 +266,8 @@ def uncountable(observation: Observation, tables: frozenset[str]) -> Observation
     """The observation as it would have been if these tables could not be counted: the counters stand for themselves."""
     reading = observation.readings["postgres"]
     kept = tuple(s for s in reading.samples if s.name != _COUNTABLE or s.label("table") not in tables)
-    told = tuple(sample(_COUNTABLE, 0, table=table) for table in sorted(tables))
-    return replace(observation, readings={**observation.readings, "postgres": replace(reading, samples=kept + told)})
+    counts = tuple(sample(_COUNTABLE, 0, table=table) for table in sorted(tables))
+    return replace(observation, readings={**observation.readings, "postgres": replace(reading, samples=kept + counts)})
 
 
 def uncounted(observation: Observation) -> Observation:

@@ -259,8 +259,8 @@ def _outvoted(table: TableHistory, counted: int, now: float) -> TableHistory:
         gone = max(0.0, table.deleted - table.deleted_then)
     came = rows if rows >= claimed else max(sure, min(claimed, rows + gone))
     # The rows may have come long before this count; the counters know when, unless they have not caught up.
-    told = table.exact_at is not None and table.flow_at > table.exact_at
-    came_at = table.flow_at if told else now
+    flowed = table.exact_at is not None and table.flow_at > table.exact_at
+    came_at = table.flow_at if flowed else now
     return replace(
         _regained(table, came, now),
         owed=table.owed + came - claimed if came > claimed else table.owed,
@@ -270,7 +270,7 @@ def _outvoted(table: TableHistory, counted: int, now: float) -> TableHistory:
         verified_at=came_at if moved else table.verified_at,
         flow_at=came_at if moved else table.flow_at,
         # Moving counters are refuted by a count that stood still meanwhile, and stay so until one moves.
-        refuted=not moved and (table.refuted or (told and gone <= 0)),
+        refuted=not moved and (table.refuted or (flowed and gone <= 0)),
     )
 
 

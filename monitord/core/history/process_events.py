@@ -147,8 +147,8 @@ def events_of(
         by = "unknown" if together.kind == "unknown" else by
         restarts = max(1, change.crashes)
         # No hand was seen on it, and how it ended has been logged.
-        said = not change.remade and reports.said >= restarts
-        return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind, said)]
+        is_logged = not change.remade and reports.said >= restarts
+        return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind, is_logged)]
     events = [
         ServiceEvent(name, "restarted", "pm2", f"restarted by PM2{_often(count)}, {BY_RULE[rule]}", count, rule)
         for rule, count in change.ruled

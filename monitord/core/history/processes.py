@@ -213,7 +213,7 @@ def update_fleet(
             ends = ends if going else ends[-restarts.KEEP_DEATHS :]
             taken_up = name in changes and restarts.is_taken_up(old.lives, processes, changes[name])
             taken_up_at = now if taken_up else old.taken_up_at
-            said = _still_logged(old, processes, crashes, now)
+            logged = _still_logged(old, processes, crashes, now)
             services[name] = replace(
                 old,
                 lives=processes,
@@ -221,8 +221,8 @@ def update_fleet(
                 tallies=tallies,
                 deaths=ends,
                 taken_up_at=taken_up_at,
-                said=said,
-                said_at=old.said_at if said else 0.0,
+                said=logged,
+                said_at=old.said_at if logged else 0.0,
                 settled_at=_settled(old, before) if going else None,
                 acts=tuple(act for act in old.acts if going or act.at > now),
                 by_hand=_by_hand(old, happened, reports),

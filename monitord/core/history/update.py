@@ -55,8 +55,8 @@ def update(
                     updates.append(subject.update_for_rules(updates[0].history, reading, last, now, orders))
                 _check(history.by_subject, updates[-1].history.by_subject)
             except Exception as error:  # noqa: BLE001 - a bug in one subject must not blind all the others
-                said = str(error) if isinstance(error, KeptError) else why(error)
-                faults[subject.name] = f"what is known of {subject.title} could not be updated ({said})"
+                reason = str(error) if isinstance(error, KeptError) else why(error)
+                faults[subject.name] = f"what is known of {subject.title} could not be updated ({reason})"
                 continue
             history = updates[-1].history
             for updated in updates:

@@ -103,8 +103,8 @@ def _titles(orders: StandingOrders) -> str:
 
 def _named(probe: str) -> str:
     subject = subject_named(probe)
-    said = subject.noun if subject is not None else probe
-    return said[:1].upper() + said[1:]
+    what = subject.noun if subject is not None else probe
+    return what[:1].upper() + what[1:]
 
 
 def _blips(probes: Sequence[str], facts: ReportFacts) -> Iterator[str]:
@@ -128,9 +128,9 @@ def _nothing_critical(facts: ReportFacts) -> CriterionResult:
     open_ = facts.open_warnings()
     over = [p for p in facts.parts() if p.stands_alone and p.ended_at is not None]
     details = tuple(described(part, facts) for part in open_)
-    said = [f"{humanize.plural(len(over), 'warning')} came and went: {_named_all(over)}"] if over else []
-    said += [f"still open: {_named_all(open_)}"] if open_ else []
-    return CriterionResult(True, "; ".join(["No critical alert fired", *said]) + ".", details)
+    sentences = [f"{humanize.plural(len(over), 'warning')} came and went: {_named_all(over)}"] if over else []
+    sentences += [f"still open: {_named_all(open_)}"] if open_ else []
+    return CriterionResult(True, "; ".join(["No critical alert fired", *sentences]) + ".", details)
 
 
 def _unwatched_end(facts: ReportFacts) -> str:

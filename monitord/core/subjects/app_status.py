@@ -37,12 +37,12 @@ _NONE: Final[Mapping[str, AppNumber]] = {}
 
 def app_status(processes: Sequence[Process]) -> AppStatus | None:
     """What the processes of a service report; None where they report nothing."""
-    told = [app_numbers.numbers(one.app_form, one.app_values) for one in processes if one.app_values]
-    if not told:
+    reported = [app_numbers.numbers(one.app_form, one.app_values) for one in processes if one.app_values]
+    if not reported:
         return None
     known: dict[str, AppNumber] = {}
     own: dict[str, AppNumber] = {}
-    for name, number in app_numbers.largest(told).items():
+    for name, number in app_numbers.largest(reported).items():
         (known if name in _KNOWN else own)[name] = number
     limits = [process.heap_limit for process in processes if process.heap_limit is not None]
     return AppStatus(

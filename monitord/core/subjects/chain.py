@@ -201,14 +201,14 @@ def program_changed(observation: Observation, history: History, orders: Standing
     if present is not None and known in (None, present):
         return None
     if present is None:
-        value, limit, said = state, chain_facts.EXECUTABLE, f"it is {state}"
+        value, limit, change = state, chain_facts.EXECUTABLE, f"it is {state}"
     elif known is not None and present["deployed"] != known["deployed"]:
         value, limit = str(present["deployed"]), str(known["deployed"])
-        said = f"it was deployed again in slot {value}; the deployment that is known is of slot {limit}"
+        change = f"it was deployed again in slot {value}; the deployment that is known is of slot {limit}"
     else:
         value, limit = present["authority"] or "nobody", (known or {}).get("authority") or "nobody"
-        said = f"{value} may deploy it now; before, {limit} could"
-    summary = f"The program {address} is not what it was: {said}."
+        change = f"{value} may deploy it now; before, {limit} could"
+    summary = f"The program {address} is not what it was: {change}."
     evidence = {"program": address, "known": known, "found": present, "state": state}
     advice = (
         "Was it deployed on purpose? Then acknowledge this alert: what is there now is then the known one. "

@@ -259,13 +259,13 @@ def standing(history: History, orders: StandingOrders, channel: str, epoch: int,
     found |= {(o.group, o.channel): o for o in accounts(reading, round_at or history.taken_at.get(NAME))}
     of_channel = [one for one in found.values() if one.channel == channel]
     oldest = None if history.at is None else history.at - orders.epoch_length.total_seconds()
-    told: list[tuple[State, float | None]] = []
+    answers: list[tuple[State, float | None]] = []
     for one in of_channel:
         state = one.state(epoch, root)
         is_recent = one.at is not None and oldest is not None and one.at >= oldest
         if is_recent or state == "SUPERSEDED":
-            told.append((state, one.at))
-    best = min(told, key=lambda one: _TELLING.index(one[0]), default=None)
-    if best is not None and (best[0] == "OK" or len(told) == len(of_channel)):
+            answers.append((state, one.at))
+    best = min(answers, key=lambda one: _TELLING.index(one[0]), default=None)
+    if best is not None and (best[0] == "OK" or len(answers) == len(of_channel)):
         return SealOnChain(*best)
     return SealOnChain("UNKNOWN", min((one.at for one in of_channel if one.at is not None), default=None))

@@ -100,7 +100,7 @@ class JudgedCheck:
             limit=limit,
             unit=unit,
             summary=summary,
-            evidence={**(evidence or {}), **{name: said for name, said in of_order.items() if said}},
+            evidence={**(evidence or {}), **{name: text for name, text in of_order.items() if text}},
             recommendation=recommendation,
             began=began,
             runbook=self.order.runbook,

@@ -356,8 +356,8 @@ def _check(subject: base.Subject) -> None:
 
 def broken(name: str, package: str, error: BaseException, part: str = "") -> base.Subject:
     """What stands in the place of a subject that cannot be added: its probe fails, and says why."""
-    said = f": {error}" if isinstance(error, ImportError | ValueError | TypeError | KeyError) else f" ({why(error)})"
-    sentence = f"the package {package} cannot be used{f', {part}' if part else ''}{said}"
+    reason = f": {error}" if isinstance(error, ImportError | ValueError | TypeError | KeyError) else f" ({why(error)})"
+    sentence = f"the package {package} cannot be used{f', {part}' if part else ''}{reason}"
     title = f"what the package {package} adds"
     rule = unmeasured(name, title, "Is it installed whole?", judges_failure=True, internal=MEND)
     return base.Subject(name, title, rules=(rule,), package=package, broken=sentence)

@@ -54,7 +54,7 @@ def disk_high(path: str, observation: Observation, history: History, orders: Sta
     is_critical = used > critical
     limit = critical if is_critical else warning
     left = "" if free is None else f"; {humanize.size(free)} are left"
-    said = {
+    phrases = {
         "space": f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
         "inodes": f"The disk at {path} has used {used:.1f}% of its inodes, past {limit:g}%: when they are gone no "
         f"file can be made, whatever space is left{left}.",
@@ -70,7 +70,7 @@ def disk_high(path: str, observation: Observation, history: History, orders: Sta
         {} if inodes is None else {"full_of": what, "used_percent": space, "inodes_used_percent": inodes}
     )
     severity: Severity = "critical" if is_critical else "warning"
-    return Finding("disk_high", path, severity, used, limit, "percent", said[what], evidence, remedy[what])
+    return Finding("disk_high", path, severity, used, limit, "percent", phrases[what], evidence, remedy[what])
 
 
 @base.of_each(lambda orders: orders.disks)

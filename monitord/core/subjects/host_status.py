@@ -216,9 +216,9 @@ def _available(level: Level, facts: ReportFacts) -> str:
 
 def _at(when: float, facts: ReportFacts, *, moment: bool) -> str:
     """When it was; `moment`: it was past its limit then, and where no alert says so, not for long."""
-    said = f" at {humanize.moment(when, facts.until)}"
+    text = f" at {humanize.moment(when, facts.until)}"
     is_told = bool(facts.against(HOST_HEALTHY.name))
-    return f"{said}, past the limit for too short a time to be confirmed" if moment and not is_told else said
+    return f"{text}, past the limit for too short a time to be confirmed" if moment and not is_told else text
 
 
 HOST_HEALTHY = SuccessCriterion(

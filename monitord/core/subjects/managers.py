@@ -173,7 +173,7 @@ def _update(
     if last is not None:  # a manager loses no list: what is missing of it is missing by itself
         last = replace(last, left_behind=(), is_empty=False)
     kept = Fleet(after.services, after.roster, last, after.daemon, after.trends, after.measures, used)
-    told = tuple(
+    reported = tuple(
         replace(
             event,
             by=manager.name if event.by == PM2.name else event.by,
@@ -181,7 +181,7 @@ def _update(
         )
         for event in events
     )
-    return base.Updated(replace(history, fleets={**history.fleets, manager.name: kept}), told)
+    return base.Updated(replace(history, fleets={**history.fleets, manager.name: kept}), reported)
 
 
 def _derived(reading: Reading, fleet: Fleet, before: float | None, now: float) -> tuple[Reading, Mapping[str, float]]:
@@ -267,10 +267,10 @@ def _members(
 
 
 def _recovered(manager: ProcessManager, rule: base.Rule, alert: Alert, at: base.RecoveryContext) -> str | None:
-    said = rule.recovered(
+    sentence = rule.recovered(
         alert, base.RecoveryContext(_as_services(manager, at.report), *_view(manager, at.history, at.orders), at.now)
     )
-    return None if said is None else manager.said(said, alert.subject)
+    return None if sentence is None else manager.said(sentence, alert.subject)
 
 
 def _status(manager: ProcessManager, history: History, orders: StandingOrders, now: float) -> object:

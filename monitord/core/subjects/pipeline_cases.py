@@ -128,18 +128,18 @@ def flag(value: float | None) -> bool | None:
 def told(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> str:
     """A case in a sentence: what is so, what is not, and what is not known."""
     many = reading.number("case_participants", case=case.name)
-    said = []
+    sentences = []
     for name, is_so in truths(case, reading, on_chain).items():
         _, yes, no = next(each for each in _ASKED if each[0] == name)
         if name == "participants":
             yes = humanize.plural(many or 0, "participant")
             no = f"{yes}, not {humanize.count(case.participants or 0)}"
-        said.append(f"{_SHORT[name]} not known" if is_so is None else yes if is_so else no)
+        sentences.append(f"{_SHORT[name]} not known" if is_so is None else yes if is_so else no)
     at = reading.number("case_at", case=case.name)
     why = reading.word("case_trouble", case=case.name) or ("not recomputed yet" if many is None and at is None else "")
     when = "" if at is None else f"at {humanize.clock(at)}"
     notes = "; ".join(filter(None, (why, on_chain.why, when)))
-    return f"{case.channel} {humanize.label(case.epoch)}: {', '.join(said)}{f' ({notes})' if notes else ''}."
+    return f"{case.channel} {humanize.label(case.epoch)}: {', '.join(sentences)}{f' ({notes})' if notes else ''}."
 
 
 # How a case is announced where all of it is so, something is not, or is not known.

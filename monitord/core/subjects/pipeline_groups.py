@@ -49,8 +49,8 @@ def group_membership(observation: Observation, history: History, orders: Standin
         if not isinstance(many, int):
             yield Unknown("group_membership", group, "it is not told how many seals are of it")
             continue
-        said = f"{humanize.plural(many, 'seal')} in the window {'is' if many == 1 else 'are'} of a group that nobody"
-        yield _finding(group, many, f"{said} watches: {group}.", [])
+        text = f"{humanize.plural(many, 'seal')} in the window {'is' if many == 1 else 'are'} of a group that nobody"
+        yield _finding(group, many, f"{text} watches: {group}.", [])
 
 
 def _finding(subject: str, value: int, summary: str, channels: list[str]) -> Finding:
@@ -79,9 +79,9 @@ def category_missing(group: str, observation: Observation, history: History, ord
         return None
     label = reading.number("categorised_label", group=group)
     of_label = "" if label is None else f" of {humanize.label(label)}"
-    said = f"{humanize.plural(none, 'seal')} of {group}{of_label} {'has' if none == 1 else 'have'} no category"
+    text = f"{humanize.plural(none, 'seal')} of {group}{of_label} {'has' if none == 1 else 'have'} no category"
     if not none:
-        said = f"{share:g}% of the seals of {group}{of_label} have a category of their own; usual is {typical:g}%"
+        text = f"{share:g}% of the seals of {group}{of_label} have a category of their own; usual is {typical:g}%"
     evidence = {"group": group, "usual_percent": typical}
     advice = (
         f"Look at what finds the categories of {group}'s channels: what is sealed without one is not in the "
@@ -90,7 +90,7 @@ def category_missing(group: str, observation: Observation, history: History, ord
     value = int(none) if none else share
     limit = 0 if none or typical is None else round(typical * HALF, 1)
     return Finding(
-        "category_missing", group, "warning", value, limit, "seals" if none else "percent", f"{said}.", evidence, advice
+        "category_missing", group, "warning", value, limit, "seals" if none else "percent", f"{text}.", evidence, advice
     )
 
 

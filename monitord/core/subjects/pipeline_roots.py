@@ -54,8 +54,8 @@ def _seals(reading: Reading, kind: str, group: str) -> list[tuple[int, str]]:
 
 
 def _named(seals: list[tuple[int, str]], many: int) -> str:
-    said = [f"{channel} {humanize.label(label)}" for label, channel in seals]
-    return ", ".join(said) + (f" and {humanize.count(many - len(seals))} more" if many > len(seals) else "")
+    named = [f"{channel} {humanize.label(label)}" for label, channel in seals]
+    return ", ".join(named) + (f" and {humanize.count(many - len(seals))} more" if many > len(seals) else "")
 
 
 def _of_kind(

@@ -42,8 +42,8 @@ def signals_stale(observation: Observation, history: History, orders: StandingOr
     if age - away <= limit:
         return None
     how_old = humanize.duration(age)
-    said = f"The newest signal in {_SIGNALS} was sent {how_old} ago, at {humanize.moment(found or 0.0, now)}."
-    summary = said if found is not None else f"No signal in {_SIGNALS} is of this epoch or the last one."
+    text = f"The newest signal in {_SIGNALS} was sent {how_old} ago, at {humanize.moment(found or 0.0, now)}."
+    summary = text if found is not None else f"No signal in {_SIGNALS} is of this epoch or the last one."
     evidence = {"newest_signal": None if found is None else humanize.clock(found)}
     advice = "Look at what listens to the channels: is it connected, and does what it writes carry the present time?"
     return Finding("signals_stale", COLLECTION, "warning", round(age, 3), limit, "seconds", summary, evidence, advice)

@@ -248,12 +248,12 @@ def _no_restarts(facts: ReportFacts) -> CriterionResult:
     crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)
     if crashes or called_for or loops:
         times = "once" if crashes == 1 else f"{humanize.count(crashes)} times"
-        said = [f"PM2 restarted services {times} by itself"] if crashes else []
+        sentences = [f"PM2 restarted services {times} by itself"] if crashes else []
         if called_for:
             whom = sorted({_restartable(part.alert, facts) for part in called_for})
-            said.append(f"the orders called for one: {humanize.listed(whom)}")
-        said = said or ["a service kept dying"]
-        text = "; ".join(said)
+            sentences.append(f"the orders called for one: {humanize.listed(whom)}")
+        sentences = sentences or ["a service kept dying"]
+        text = "; ".join(sentences)
         return CriterionResult(False, f"{text[:1].upper()}{text[1:]}.", tuple(details))
     if "pm2" not in facts.orders.probes or not facts.of(SERVICE_REPORTS):
         return CriterionResult(None, "No services were watched.")

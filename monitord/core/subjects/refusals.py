@@ -65,18 +65,18 @@ def refusing(
         failure = reading.failure
         if failure is not None and not failure.full:
             return "its probe cannot measure"
-        said = {why: str(text) for why, text in reading.values(f"{probe}_refusal", "why").items() if text}
+        reasons = {why: str(text) for why, text in reading.values(f"{probe}_refusal", "why").items() if text}
         if failure is not None:
-            said = {_FULL: f"it accepts no further client: {failure.error.rstrip('.')}"}
+            reasons = {_FULL: f"it accepts no further client: {failure.error.rstrip('.')}"}
         held = history.refused.get(probe, ())
         if STANDBY in held and reading.number("replica"):
-            said[STANDBY] = "it is a standby now, and was a primary before"
-        if not said:
+            reasons[STANDBY] = "it is a standby now, and was a primary before"
+        if not reasons:
             return "it is not known any more" if held else None
-        what = "connection" if said.keys() == {_FULL} else "write"
-        summary = f"{title} is alive and refuses the fleet's next {what}: {', and '.join(said.values())}."
-        advice = " ".join(_ADVICE[why] for why in said if why in _ADVICE)
-        return Finding(rule, probe, "critical", next(iter(said)), None, "", summary, dict(said), advice)
+        what = "connection" if reasons.keys() == {_FULL} else "write"
+        summary = f"{title} is alive and refuses the fleet's next {what}: {', and '.join(reasons.values())}."
+        advice = " ".join(_ADVICE[why] for why in reasons if why in _ADVICE)
+        return Finding(rule, probe, "critical", next(iter(reasons)), None, "", summary, dict(reasons), advice)
 
     return Rule(
         rule,

@@ -113,9 +113,9 @@ def troubled(reading: Reading) -> list[tuple[str, Kind, str]]:
         if len(refused) < 2 or gap.kind != "permission" or gap.alone
     ]
     if len(refused) > 1:
-        said = "; ".join(dict.fromkeys(gap.error.rstrip(".") for gap in refused[:MOST_NAMED]))
+        reasons = "; ".join(dict.fromkeys(gap.error.rstrip(".") for gap in refused[:MOST_NAMED]))
         more = f"; and {len(refused) - MOST_NAMED} more" if len(refused) > MOST_NAMED else ""
-        found.append((reading.probe, "permission", f"monitord's user lacks privileges: {said}{more}"))
+        found.append((reading.probe, "permission", f"monitord's user lacks privileges: {reasons}{more}"))
     return found
 
 
@@ -156,9 +156,9 @@ def unmeasured(
             if unsure is not None and is_critical
             else ""
         )
-        told = {subject for subject, _, _ in troubles}
+        named = {subject for subject, _, _ in troubles}
         for gap in reading.gaps:
-            if gap.subject not in told and reading.failure is None:  # one of several that are reported together now
+            if gap.subject not in named and reading.failure is None:  # one of several that are reported together now
                 yield Unknown(UNMEASURED_RULE, gap.subject, "it cannot be measured, like others of its server")
         for subject, kind, error in troubles:
             if not is_fresh(reading, subject):

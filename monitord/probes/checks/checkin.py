@@ -57,7 +57,7 @@ class CheckinCheck:
     async def run(self) -> CheckResult:
         found = await self.reports.of(self.name, self.timeout)
         ended = max((at for at in (found.succeeded, found.failed) if at is not None), default=None)
-        told = (
+        reported = (
             (checkins.STARTED, found.started, "timestamp"),
             (checkins.SUCCEEDED, found.succeeded, "timestamp"),
             (checkins.FAILED, found.failed, "timestamp"),
@@ -68,5 +68,5 @@ class CheckinCheck:
             self.name,
             None if ended is None else round(max(0.0, time.time() - ended), 3),
             "seconds",
-            *(sample(name, value, unit, check=self.name) for name, value, unit in told),
+            *(sample(name, value, unit, check=self.name) for name, value, unit in reported),
         )

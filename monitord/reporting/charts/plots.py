@@ -107,13 +107,13 @@ def _strip_words(stretches: Sequence[StateStretch]) -> str:
         "unconfirmed": "not as expected and not confirmed",
         "unknown": UNKNOWN,
     }
-    told = []
+    texts = []
     for state, name in names.items():
         seconds = sum(part.end - part.start for part in stretches if part.state == state)
         if seconds:
-            told.append(f"{name} for {humanize.duration(seconds)}")
+            texts.append(f"{name} for {humanize.duration(seconds)}")
     restarts = sum(1 for part in stretches if part.state == "restarted")
-    return "; ".join([*told, f"{restarts} restarts" if restarts else "no restarts"]) + "."
+    return "; ".join([*texts, f"{restarts} restarts" if restarts else "no restarts"]) + "."
 
 
 def memory_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
@@ -285,8 +285,8 @@ def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
         f"The most was {said(humanize.count, max(known, default=None))} rows an hour, the limit is "
         f"{humanize.count(table.limit)}; {len(rates) - len(known)} of {len(rates)} hours are unknown."
     )
-    told = [(hour.start, f"{said(humanize.count, hour.per_hour)} rows an hour") for hour in table.hours]
-    values = readout(told, span.since, span.until)
+    texts = [(hour.start, f"{said(humanize.count, hour.per_hour)} rows an hour") for hour in table.hours]
+    values = readout(texts, span.since, span.until)
     return frame(ident, f"{table.name}: rows per hour", description, _HEIGHT, *content, values=values)
 
 
@@ -319,9 +319,11 @@ def seal_plot(ident: str, group: GroupReport) -> Markup:
         content.append(letters(words, x, scale.place(slowest) - 10, kind="peak", anchor=anchored(x)))
     else:
         content.append(letters("no delay is known", 50.0, _UPPER - 10, kind="unknown"))
-    told = [f"{dated(seal.label)} {seal_state(seal)} {said(humanize.duration, seal.delay, '')}" for seal in group.seals]
-    description = "; ".join(part.strip() for part in told) or "No labels were due."
-    values = readout(((float(n), words.strip()) for n, words in enumerate(told)), 0.0, slots.until, of_time=False)
+    texts = [
+        f"{dated(seal.label)} {seal_state(seal)} {said(humanize.duration, seal.delay, '')}" for seal in group.seals
+    ]
+    description = "; ".join(part.strip() for part in texts) or "No labels were due."
+    values = readout(((float(n), words.strip()) for n, words in enumerate(texts)), 0.0, slots.until, of_time=False)
     return frame(ident, f"{group.group}: sealing delay", description, _HEIGHT, *content, values=values)
 
 

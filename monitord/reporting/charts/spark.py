@@ -61,8 +61,8 @@ def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
     blanks = [(span.place(start), span.place(end)) for start, end in blanks_of(points, span)]
     parts = [_stretch(start, end, "unknown") for start, end in blanks]
     words = f"{said(min(known), check.unit)} to {said(max(known), check.unit)}"
-    told = readout(spoken(check.values, lambda value: said(value, check.unit), unknown), span.since, span.until)
-    return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale), values=told)
+    values = readout(spoken(check.values, lambda value: said(value, check.unit), unknown), span.since, span.until)
+    return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale), values=values)
 
 
 def _stretch(start: float, end: float, kind: str) -> Markup:
@@ -71,8 +71,8 @@ def _stretch(start: float, end: float, kind: str) -> Markup:
 
 def _whole(words: str, *parts: Markup, values: Mapping[str, object]) -> Markup:
     # It stands beside a name, and that is where the keyboard stops.
-    told = {name: value for name, value in values.items() if name != "tabindex"}
-    return tag("svg", *parts, class_="spark", role="img", aria_label=words, height=f"{_SPARK_HEIGHT:g}", **told)
+    attributes = {name: value for name, value in values.items() if name != "tabindex"}
+    return tag("svg", *parts, class_="spark", role="img", aria_label=words, height=f"{_SPARK_HEIGHT:g}", **attributes)
 
 
 def _line(points: Sequence[Point], span: TimeSpan, scale: Scale) -> Markup:
@@ -102,11 +102,11 @@ def _spark_words(service: ServiceReport) -> str:
     known = [value for _, value in service.memory if value is not None]
     if not known:
         return "memory unknown"
-    told = f"memory {humanize.size(min(known))} to {humanize.size(max(known))}"
+    text = f"memory {humanize.size(min(known))} to {humanize.size(max(known))}"
     number = sum(service.restarts.values())
     wrong = sum(part.end - part.start for part in service.stretches if part.state == "wrong")
     return (
-        told
+        text
         + (f", {humanize.plural(number, 'restart')}" if number else "")
         + (f", not as expected for {humanize.duration(wrong)}" if wrong else "")
     )
