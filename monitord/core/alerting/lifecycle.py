@@ -301,9 +301,7 @@ def remind(
             continue
         place, at_least = key(alert.rule, alert.subject), timedelta(seconds=alert.finding.remind_every)
         since = alert.said_at or alert.fired_at or now
-        if (
-            alert.id in announced or now < since
-        ):  # notified just now; or the clock was set back, and the wait begins here
+        if alert.id in announced or now < since:  # just now; or the clock was set back, and the wait begins here
             book[place] = replace(alert, said_at=now)
         elif alert.acked_at is None and now - since >= max(orders.remind_every, at_least):
             book[place] = replace(alert, said_at=now)
