@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitord.notify.channels import apprise
+from monitord.notify.channels import apprise, apprise_child
 from monitord.notify.channels.apprise import Apprise, body, child_environment, installed, notify_type, title
 from monitord.notify.channels.apprise_child import without
 from monitord.notify.channels.base import SendError
@@ -19,8 +19,24 @@ from monitord.notify.channels.base import SendError
 from .conftest import Receive
 from .receivers import AT, message, status
 
-pytestmark = pytest.mark.skipif(not installed(), reason="Apprise is not installed")
+pytestmark = [
+    pytest.mark.skipif(not installed(), reason="Apprise is not installed"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Apprise's own libraries have some
+]
 TOKEN = "planted-token-5f0c"
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child would answer, answered on a thread here: Apprise is loaded once for all who ask."""
+    import requests
+
+    monkeypatch.setattr(requests.Session, "send", requests.Session.send)  # what a child has set is undone
+
+    async def answer(question: bytes) -> dict[str, object]:
+        return await asyncio.to_thread(apprise_child._answer, json.loads(question))
+
+    monkeypatch.setattr(apprise, "_child", answer)
 
 
 async def failure(url: str) -> SendError:
@@ -41,12 +57,14 @@ async def test_a_message_is_told_with_its_title_its_text_and_its_kind(receive: R
     assert (first["type"], second["type"]) == ("failure", "success")
 
 
+@pytest.mark.usefixtures("in_process")
 async def test_nobody_listening_is_refused() -> None:
     error = await failure(f"json://me:{TOKEN}@127.0.0.1:1/{TOKEN}")
     assert error.kind == "refused"
     assert error.error.startswith("json did not accept it: A Connection error occurred")
 
 
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
     ("line", "kind"), [("401 Unauthorized", "auth"), ("404 Not Found", "missing"), ("500 Error", "refused")]
 )
@@ -56,6 +74,7 @@ async def test_a_status_is_told_with_its_number(receive: Receive, line: str, kin
     assert (error.kind, line[:3] in error.error) == (kind, True)
 
 
+@pytest.mark.usefixtures("in_process")
 async def test_an_address_that_apprise_does_not_know_is_said_to_be_wrong() -> None:
     error = await failure(f"nosuchservice://{TOKEN}/{TOKEN}")
     assert (error.kind, "does not understand this address" in error.error) == ("protocol", True)

@@ -95,7 +95,11 @@ async def test_an_endless_answer_is_left_once_its_status_is_known(receive: Recei
     assert sent < 100 * MOST_READ
 
 
-async def test_an_answer_that_drips_holds_nobody_up_once_its_status_is_known(receive: Receive) -> None:
+async def test_an_answer_that_drips_holds_nobody_up_once_its_status_is_known(
+    receive: Receive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitord.notify.channels.http._READ_SECONDS", 0.05)
+
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nx")
         await asyncio.Event().wait()

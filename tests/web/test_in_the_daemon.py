@@ -71,9 +71,6 @@ async def test_the_page_is_there_once_the_daemon_is_ready_and_the_daemons_signal
         told_now = (await page.get("/api/status")).json()
         assert told_now["pid"] == daemon.process.pid
         assert told_now["probes"]["host"]["status"] == "ok"
-        asked = len(daemon.lines)
-        assert (await page.post("/api/check")).status_code == 202
-        await daemon.until("check_completed", asked, trigger="http")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -131,14 +128,17 @@ async def test_a_port_that_is_taken_costs_the_page_and_a_reload_brings_it(
             await daemon.check()
 
 
-async def test_a_silence_reaches_the_state_directory(tmp_path: Path, page: httpx.AsyncClient) -> None:
+async def test_a_check_is_made_at_once_and_a_silence_reaches_the_state_directory(
+    tmp_path: Path, page: httpx.AsyncClient
+) -> None:
     given = settings(tmp_path, port_of(page), MONITORD_HTTP__TOKEN=TOKEN)
     async with Watched(given, tmp_path) as daemon:
         await daemon.until("page_listening")
-        answer = await page.post(
-            "/api/silences", json={"subject": "gateway"}, headers={"authorization": f"Bearer {TOKEN}"}
-        )
-        assert answer.status_code == 202
+        by = {"authorization": f"Bearer {TOKEN}"}
+        asked = len(daemon.lines)
+        assert (await page.post("/api/check", headers=by)).status_code == 202
+        await daemon.until("check_completed", asked, trigger="http")
+        assert (await page.post("/api/silences", json={"subject": "gateway"}, headers=by)).status_code == 202
     assert TOKEN not in json.dumps(daemon.lines)
     assert (tmp_path / "state" / FILE).exists()
 
@@ -209,7 +209,6 @@ async def test_a_link_of_a_message_acknowledges_its_alert_once_also_after_a_rest
     data = receiver.requests[0].json()["data"]
     async with Watched(given, tmp_path) as daemon:
         await daemon.until("page_listening")
-        await daemon.check()
         assert (await page.get(data["url"])).status_code == 200
         assert '<form method="post">' in (await page.get(data["acknowledge_url"])).text
         assert daemon.said("alert_acknowledged") == []
