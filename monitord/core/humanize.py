@@ -100,7 +100,7 @@ def milliseconds(value: float) -> str:
     return f"{value:.1f} ms" if value < 1000 else duration(value / 1000)
 
 
-def said(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:
+def worded(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:
     return otherwise if value is None else say(value)
 
 

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from monitord.core import humanize
-from monitord.core.subjects.check_rules import said
+from monitord.core.subjects.check_rules import with_unit
 from monitord.demo.scene import Fields, Scene, SceneEntry
 from monitord.reporting.terminal import clean
 
@@ -179,7 +179,7 @@ def _seals(seals: Fields) -> list[tuple[str, bool]]:
 def _check(check: Fields | None) -> list[tuple[str, bool]]:
     if check is None:
         return [("?", True)]
-    value = "" if check["value"] is None else said(check["value"], check["unit"])
+    value = "" if check["value"] is None else with_unit(check["value"], check["unit"])
     return [(str(check["status"]), True), (check["error"] or value, False)]
 
 

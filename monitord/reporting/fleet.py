@@ -8,7 +8,7 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Cell, Grid, Member, Plot, Section, Style, in_words
-from monitord.core.humanize import NOTHING, UNKNOWN, said
+from monitord.core.humanize import NOTHING, UNKNOWN, worded
 from monitord.core.model import RANK
 from monitord.core.report.kept import up_times, uptime
 from monitord.core.report.model import KeptWindow
@@ -48,7 +48,7 @@ class Tile:
     @property
     def uptime(self) -> str:
         """`99.93%`: of the time that was seen."""
-        return said(percent, None if self.up is None else uptime(self.up))
+        return worded(percent, None if self.up is None else uptime(self.up))
 
     @property
     def blind(self) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, FoldedGrid, Grid, Paragraph, Section
-from monitord.core.humanize import NOTHING, UNKNOWN, dated, said
+from monitord.core.humanize import NOTHING, UNKNOWN, dated, worded
 from monitord.core.report.kept import families, uptime
 from monitord.core.report.model import KeptPast, KeptWindow, Report
 from monitord.core.series import HOUR, Rollup, RollupFamily
@@ -119,7 +119,7 @@ def _cells(family: RollupFamily, row: Rollup | None) -> tuple[str, ...]:
         case "state":
             return figure(family, row), humanize.duration(row.down), humanize.duration(row.blind)
         case "level":
-            return tuple(said(family.say, value) for value in (row.least, row.mean, row.most))
+            return tuple(worded(family.say, value) for value in (row.least, row.mean, row.most))
     return (figure(family, row),)
 
 
@@ -129,10 +129,10 @@ def figure(family: RollupFamily, row: Rollup | None) -> str:
         return UNKNOWN
     match family.kind:
         case "state":
-            return said(percent, uptime(row))
+            return worded(percent, uptime(row))
         case "level":
-            return said(family.say, row.mean)
-    return said(family.say, None if row.gained is None else max(0.0, row.gained))
+            return worded(family.say, row.mean)
+    return worded(family.say, None if row.gained is None else max(0.0, row.gained))
 
 
 def hourly(family: RollupFamily, row: Rollup | None) -> str:

@@ -11,7 +11,7 @@ from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Block, Bullets, Paragraph, Style
 from monitord.core.humanize import UNKNOWN
 from monitord.core.report.model import Report, ServiceReport
-from monitord.core.report.wording import dated, restarts, said, sentence
+from monitord.core.report.wording import dated, restarts, sentence, worded
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.app_limits import limits_said, value_said
 from monitord.core.subjects.errors import rate
@@ -68,18 +68,18 @@ def _facts(found: ServiceStatus, name: str, view: PageContext) -> Iterator[tuple
     window = humanize.duration(orders.restarts_window.total_seconds())
     yield "State", found.state or UNKNOWN
     yield "Expected", found.expected or "nothing is ordered of it"
-    yield "Instances", said(humanize.count, found.instances)
-    yield "Memory", f"{said(humanize.size, found.memory_bytes)}, limit {humanize.size(orders.memory_limit(name))}"
-    yield "CPU", said("{:.1f}%".format, found.cpu_percent)
-    yield "Up for", said(humanize.duration, found.uptime_seconds)
-    yield "Restarts", f"{said(humanize.count, found.restarts_recent)} automatic in {window}"
+    yield "Instances", worded(humanize.count, found.instances)
+    yield "Memory", f"{worded(humanize.size, found.memory_bytes)}, limit {humanize.size(orders.memory_limit(name))}"
+    yield "CPU", worded("{:.1f}%".format, found.cpu_percent)
+    yield "Up for", worded(humanize.duration, found.uptime_seconds)
+    yield "Restarts", f"{worded(humanize.count, found.restarts_recent)} automatic in {window}"
     if found.errors is not None:
         limit = "" if found.errors.limit is None else f", limit {found.errors.limit:g}"
         yield "Error lines", f"{rate(found.errors)}{limit}"
     if (app := found.app) is not None:
         yield "Event loop", f"{_milliseconds(app.event_loop_p95_ms)} late at the 95th percentile"
         limit = "" if app.heap_limit_bytes is None else f", limit {humanize.size(app.heap_limit_bytes)}"
-        yield "Heap", f"{said(humanize.size, app.heap_used_bytes)}{limit}"
+        yield "Heap", f"{worded(humanize.size, app.heap_used_bytes)}{limit}"
         if app.http_p95_ms is not None:
             yield "HTTP", f"{_milliseconds(app.http_p95_ms)} at the 95th percentile"
         for number, shown in app.numbers.items():
@@ -91,7 +91,7 @@ def _facts(found: ServiceStatus, name: str, view: PageContext) -> Iterator[tuple
 
 
 def _milliseconds(value: float | None) -> str:
-    return said(lambda known: humanize.duration(known / 1000), value)
+    return worded(lambda known: humanize.duration(known / 1000), value)
 
 
 def _recorded(name: str, view: PageContext) -> RecordedHours:

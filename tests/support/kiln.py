@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitord.core.blocks import Block, FactTable, Grid
 from monitord.core.history.model import History
-from monitord.core.humanize import said
+from monitord.core.humanize import worded
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import (
@@ -172,12 +172,12 @@ def _perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum
 def _section(context: SectionContext) -> Iterator[Block]:
     kiln = context.report.of(STATUS)
     rows = tuple(
-        (context.severity(name) or "ok", (name, said("{:g} °C".format, oven.degrees)))
+        (context.severity(name) or "ok", (name, worded("{:g} °C".format, oven.degrees)))
         for name, oven in kiln.ovens.items()
     )
     if rows:
         yield Grid("Ovens", ("Oven", "Heat"), rows, frozenset({1}))
-    yield FactTable((("Fired", said("{} pots".format, kiln.fired)),))
+    yield FactTable((("Fired", worded("{} pots".format, kiln.fired)),))
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:

@@ -107,7 +107,7 @@ def widened(quiet: QuietHours, base: HourlyLimit) -> HourlyLimit:
     return HourlyLimit(tuple(longer.get(hour, limit) for hour, limit in enumerate(base.by_hour))) if longer else base
 
 
-def said(quiet: QuietHours, base: HourlyLimit, shown: Callable[[float], str] = humanize.duration) -> str:
+def in_words(quiet: QuietHours, base: HourlyLimit, shown: Callable[[float], str] = humanize.duration) -> str:
     """What was learned, as `24 min at 03–05 h, 40 min at 05–06 h`; "" where nothing was."""
     spans: list[tuple[int, int, float]] = []
     for hour, limit in learned(quiet, base).items():

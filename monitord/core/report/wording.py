@@ -12,8 +12,8 @@ from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
 from monitord.core.humanize import UNKNOWN as UNKNOWN
 from monitord.core.humanize import dated as dated
-from monitord.core.humanize import said as said
 from monitord.core.humanize import sentence as sentence
+from monitord.core.humanize import worded as worded
 from monitord.core.model import Finding
 from monitord.core.report.model import Criterion, Hour, PreparationState, Report, SealReport, ServiceReport, TableReport
 
@@ -148,7 +148,7 @@ def seal_channels(seal: SealReport) -> str:
     """`7 of 9`: the sealed ones of those that took part; `9` where nobody counted who did."""
     if seal.participating is not None and seal.unsealed is not None:
         return f"{seal.participating - seal.unsealed} of {seal.participating}"
-    return said(humanize.count, seal.channels)
+    return worded(humanize.count, seal.channels)
 
 
 def is_ordinary(seal: SealReport) -> bool:

@@ -16,7 +16,7 @@ from monitord.core.model import RANK, Alert, Finding, Judgement, Observation, Se
 from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS
 from monitord.core.subjects.base import Impact, MetricFamily, RecoveryContext, Rule
-from monitord.core.subjects.check_rules import said
+from monitord.core.subjects.check_rules import with_unit
 from monitord.core.subjects.fleet import SERVICE, blocks_users, state_now
 from monitord.core.thresholds import threshold, written
 
@@ -256,7 +256,7 @@ def _finding(service: str, past: Mapping[str, NumberStatus]) -> Finding:
 
 
 def _said(number: NumberStatus) -> str:
-    return said(number.value, _UNITS.get(number.unit, number.unit))
+    return with_unit(number.value, _UNITS.get(number.unit, number.unit))
 
 
 def limits_said(number: NumberStatus) -> str:

@@ -338,7 +338,7 @@ def _funded(history: History, orders: StandingOrders) -> Prepared:
     return Prepared(
         all_done(None if sol is None else sol >= least for _, sol, least in found),
         tuple(
-            f"{address}: {humanize.said(lambda sol: f'{sol:g} SOL', sol)}, at least {least:g}."
+            f"{address}: {humanize.worded(lambda sol: f'{sol:g} SOL', sol)}, at least {least:g}."
             for address, sol, least in found
         ),
     )

@@ -10,7 +10,7 @@ from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid, Style
 from monitord.core.channel_account import State
 from monitord.core.history.model import History
-from monitord.core.humanize import NOTHING, said
+from monitord.core.humanize import NOTHING, worded
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import base, chain_facts
@@ -203,18 +203,18 @@ def section(context: base.SectionContext) -> Iterator[Block]:
         header = ("Channel", "State", "Published", "On chain")
         yield Grid("The newest label of a channel that is marked as published, and its account", header, rows)
     nodes: tuple[tuple[Style, tuple[str, str, str]], ...] = tuple(
-        ("ok" if node.trouble is None else "warning", (name, said(humanize.count, node.slot), node.trouble or ""))
+        ("ok" if node.trouble is None else "warning", (name, worded(humanize.count, node.slot), node.trouble or ""))
         for name, node in chain.nodes.items()
     )
     if len(nodes) > 1 or any(node.trouble for node in chain.nodes.values()):
         yield Grid("The addresses it is asked at", ("Node", "Slot", "Not believed as"), nodes, frozenset({1}), (2,))
     facts = [
-        ("Slot", said(humanize.count, chain.slot) + (f", by {chain.node}" if chain.node else "")),
-        ("Asked", said(lambda age: f"{humanize.duration(age)} ago", chain.age_seconds)),
+        ("Slot", worded(humanize.count, chain.slot) + (f", by {chain.node}" if chain.node else "")),
+        ("Asked", worded(lambda age: f"{humanize.duration(age)} ago", chain.age_seconds)),
         ("Program", _program(chain.program)),
-        *((f"{group} supply", said(humanize.count, supply)) for group, supply in chain.supply.items()),
+        *((f"{group} supply", worded(humanize.count, supply)) for group, supply in chain.supply.items()),
         *(
-            (f"Wallet {address}", f"{said('{:g} SOL'.format, wallet.sol)}, at least {wallet.least:g}")
+            (f"Wallet {address}", f"{worded('{:g} SOL'.format, wallet.sol)}, at least {wallet.least:g}")
             for address, wallet in chain.wallets.items()
         ),
     ]
@@ -227,7 +227,7 @@ def _program(program: ProgramStatus) -> str:
     if program.executable is None:
         return "unknown"
     state = "executable" if program.executable else "not executable"
-    return f"{state}, deployed in slot {said(humanize.count, program.deployed_slot)}"
+    return f"{state}, deployed in slot {worded(humanize.count, program.deployed_slot)}"
 
 
 def _label(epoch: int) -> str:

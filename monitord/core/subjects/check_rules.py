@@ -223,7 +223,7 @@ def status_of(check: JudgedCheck, rules: tuple[CheckRule, ...]) -> Status:
     return "unknown" if any(isinstance(each, Unknown) for each in found) else "ok"
 
 
-def said(value: float | None, unit: str) -> str:
+def with_unit(value: float | None, unit: str) -> str:
     if value is None:
         return "unknown"
     match unit:
@@ -241,7 +241,7 @@ def said(value: float | None, unit: str) -> str:
 
 
 def in_words(limit: Threshold, unit: str) -> str:
-    return f"{limit.condition} {'..'.join(said(end, unit) for end in limit.ends)}"
+    return f"{limit.condition} {'..'.join(with_unit(end, unit) for end in limit.ends)}"
 
 
 def blocks_users(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
@@ -254,4 +254,8 @@ def value_now(alert: Alert, at: RecoveryContext) -> str:
     """Its number as half a sentence, where it has one: ", at 12 ms"."""
     found = at.report.sections.get(PROBE)
     check = found.get(alert.subject) if isinstance(found, Mapping) else None
-    return f", at {said(check.value, check.unit)}" if isinstance(check, CheckStatus) and check.value is not None else ""
+    return (
+        f", at {with_unit(check.value, check.unit)}"
+        if isinstance(check, CheckStatus) and check.value is not None
+        else ""
+    )

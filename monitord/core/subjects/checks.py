@@ -171,7 +171,7 @@ def _section(context: base.SectionContext) -> Iterator[Block]:
 def _row(name: str, check: check_rules.CheckStatus | None, confirmed: Style) -> tuple[Style, tuple[Cell, ...]]:
     if check is None:
         return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", _plot(name), "", "")
-    value = check.error or check.text or ("" if check.value is None else check_rules.said(check.value, check.unit))
+    value = check.error or check.text or ("" if check.value is None else check_rules.with_unit(check.value, check.unit))
     given = (("warning", check.warning), ("critical", check.critical))
     limits = [f"{level} {check_rules.in_words(threshold(limit), check.unit)}" for level, limit in given if limit]
     age = check.age_seconds or 0.0

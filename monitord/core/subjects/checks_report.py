@@ -12,8 +12,7 @@ from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import CriterionResult, LevelFamily, ReportPart, SuccessCriterion, Tracker, all_well
 from monitord.core.report.model import CheckReport, Report
-from monitord.core.subjects.check_rules import KEPT, MET, PROBE, in_words
-from monitord.core.subjects.check_rules import said as number
+from monitord.core.subjects.check_rules import KEPT, MET, PROBE, in_words, with_unit
 
 if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
@@ -34,7 +33,7 @@ def checks(report: Report) -> Iterator[Section]:
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
     for check in report.of(CHECK_REPORTS):
         known = [value for _, value in check.values if value is not None]
-        least, most = (number(end(known), check.unit) if known else UNKNOWN for end in (min, max))
+        least, most = (with_unit(end(known), check.unit) if known else UNKNOWN for end in (min, max))
         limits = (("warning", check.warning), ("critical", check.critical))
         limits_text = ", ".join(f"{name} {in_words(limit, check.unit)}" for name, limit in limits if limit is not None)
         rows.append((None, (check.name, check.type, least, most, limits_text)))

@@ -9,7 +9,7 @@ from monitord.core import humanize
 from monitord.core.model import Alert, Finding, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext
-from monitord.core.subjects.check_rules import JudgedCheck, blocks_users, check_rule, said, value_now
+from monitord.core.subjects.check_rules import JudgedCheck, blocks_users, check_rule, value_now, with_unit
 from monitord.core.subjects.servers import ADVICE
 
 TYPES: Final = ("http", "tcp")
@@ -39,7 +39,7 @@ def endpoint_slow(check: JudgedCheck) -> Finding | Unknown | None:
     if (past := check.past()) is None:
         return None
     severity, limit, value = past
-    summary = f"{check.name} took {said(value, check.unit)} to answer; the limit is {said(limit.value, check.unit)}."
+    summary = f"{check.name} took {with_unit(value, check.unit)} to answer; the limit is {with_unit(limit.value, check.unit)}."
     advice = "Check what it waits for: its database, its event loop, the machine's load."
     return check.finding("endpoint_slow", severity, value, limit.value, check.unit, summary, recommendation=advice)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, FoldedGrid, Grid, Paragraph, Plot, Section, Style
-from monitord.core.humanize import NOTHING, UNKNOWN, dated, label, said, sentence
+from monitord.core.humanize import NOTHING, UNKNOWN, dated, label, sentence, worded
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import CriterionResult, ReportPart, SuccessCriterion, Tracker, described
 from monitord.core.report.model import GroupReport, Recap, Report, SealingReport, SealReport
@@ -47,7 +47,7 @@ def _group(group: GroupReport) -> Iterator[Block]:
     yield Plot("delays", group.group, _KEY)
     yield Paragraph(f"{_summed(group.seals)} Grace: {humanize.duration(group.grace)}.")
     usual = group.usual
-    half = said(humanize.duration, usual.median, "an unknown time")
+    half = worded(humanize.duration, usual.median, "an unknown time")
     most = (
         "too few to know what nearly all come in" if usual.most is None else f"99% in {humanize.duration(usual.most)}"
     )
@@ -103,7 +103,7 @@ def seal_grid(caption: str, seals: list[SealReport]) -> Grid:
             (
                 label(seal.label),
                 seal_state(seal),
-                said(humanize.duration, seal.delay, UNKNOWN if seal.state == "unknown" else NOTHING),
+                worded(humanize.duration, seal.delay, UNKNOWN if seal.state == "unknown" else NOTHING),
                 seal_channels(seal) if seal.state in ("sealed", "late") else NOTHING,
             ),
         )
@@ -183,7 +183,7 @@ def _tier(tier: Recap) -> Iterator[str]:
     if tier.leader is None:
         yield UNKNOWN
     else:
-        yield f"{tier.leader} ({said(humanize.count, tier.leader_viewers)})"
+        yield f"{tier.leader} ({worded(humanize.count, tier.leader_viewers)})"
 
 
 def _title(facts: ReportFacts) -> str:

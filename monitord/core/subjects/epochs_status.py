@@ -12,7 +12,7 @@ from monitord.core.blocks import Block, Box, Bullets, FactTable, Grid, Style, Ti
 from monitord.core.history.clocks import server_now
 from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
-from monitord.core.humanize import UNKNOWN, dated, said
+from monitord.core.humanize import UNKNOWN, dated, worded
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects import base
@@ -235,14 +235,14 @@ def section(context: base.SectionContext) -> Iterator[Block]:
             styles[name],
             (
                 name,
-                said(humanize.label, group.latest, absent),
-                said(humanize.duration, group.seal_age_seconds, absent),
+                worded(humanize.label, group.latest, absent),
+                worded(humanize.duration, group.seal_age_seconds, absent),
                 UNKNOWN
                 if group.missed is None
                 else "all"
                 if group.latest is None and name not in idle
                 else str(len(group.missed)),
-                said(humanize.count, group.channels_sealed, absent),
+                worded(humanize.count, group.channels_sealed, absent),
             ),
         )
         for name, group in groups.items()

@@ -10,7 +10,7 @@ from monitord.core import humanize
 from monitord.core.blocks import Block, Cell, FactTable, Grid, Meter, Paragraph
 from monitord.core.history import mounts
 from monitord.core.history.model import History
-from monitord.core.humanize import UNKNOWN, said
+from monitord.core.humanize import UNKNOWN, worded
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import CriterionResult, Level, LevelFamily, SuccessCriterion, all_well
@@ -153,9 +153,9 @@ def section(context: base.SectionContext) -> Iterator[Block]:
     }
     yield FactTable(
         (
-            (available, said(humanize.size, host.memory_available_bytes)),
-            ("Swap used", said("{:.0f}%".format, host.swap_percent)),
-            ("Processors busy", said("{:.0f}%".format, host.cpu_percent)),
+            (available, worded(humanize.size, host.memory_available_bytes)),
+            ("Swap used", worded("{:.0f}%".format, host.swap_percent)),
+            ("Processors busy", worded("{:.0f}%".format, host.cpu_percent)),
             ("Load", UNKNOWN if host.load is None else " ".join(f"{value:.2f}" for value in host.load)),
         ),
         {name: found for name, is_past in past.items() if is_past} if found else {},
@@ -170,9 +170,9 @@ def _cells(path: str, disk: DiskStatus, orders: StandingOrders, *, has_inodes: b
     used, limits = disk.used_percent, orders.disk_limits(path)
     yield path
     yield UNKNOWN if used is None else Meter(f"{used:.1f}%", used, limits)
-    yield said(humanize.size, disk.free_bytes)
+    yield worded(humanize.size, disk.free_bytes)
     if has_inodes:
-        yield said("{:.1f}%".format, disk.inodes_used_percent, humanize.NOTHING)
+        yield worded("{:.1f}%".format, disk.inodes_used_percent, humanize.NOTHING)
 
 
 _MEMORY: Final = "memory"

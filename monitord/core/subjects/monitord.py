@@ -123,7 +123,7 @@ def section(context: base.SectionContext) -> Iterator[Block]:
             (
                 readings,
                 "measured" if probe.status == "ok" else probe.status,
-                humanize.said(humanize.milliseconds, probe.duration_ms, humanize.NOTHING),
+                humanize.worded(humanize.milliseconds, probe.duration_ms, humanize.NOTHING),
             ),
         )
         for readings, probe in context.probes

@@ -13,7 +13,7 @@ from monitord.core.history.clocks import judged_at, server_now
 from monitord.core.history.epochs import calendar
 from monitord.core.history.model import History
 from monitord.core.history.pipeline import took_part_late
-from monitord.core.humanize import UNKNOWN, label, said
+from monitord.core.humanize import UNKNOWN, label, worded
 from monitord.core.model import Reading, Severity
 from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, metric
@@ -311,8 +311,8 @@ def _style(stage: str, found: PipelineStatus, context: base.SectionContext) -> S
 
 
 def _collection(found: PipelineStatus, context: base.SectionContext) -> str:
-    rate = said(humanize.count, found.signals_per_hour)
-    parts = [f"{rate} signals an hour, the newest {said(humanize.duration, found.newest_signal_age_seconds)} old"]
+    rate = worded(humanize.count, found.signals_per_hour)
+    parts = [f"{rate} signals an hour, the newest {worded(humanize.duration, found.newest_signal_age_seconds)} old"]
     now = [
         f"{group} {humanize.count(one.joined)}{_usual(one)}"
         for group, one in found.groups.items()
@@ -347,7 +347,7 @@ def _sealing(found: PipelineStatus, context: base.SectionContext) -> str:
         after = "" if one.sealing_delay_seconds is None else f" after {humanize.duration(one.sealing_delay_seconds)}"
         late = "" if newest is None or newest >= expected else " (behind)"
         lacking = f", {humanize.plural(one.unsealed_channels, 'channel')} unsealed" if one.unsealed_channels else ""
-        parts.append(f"{group} {said(humanize.clock, newest)}{after}{late}{lacking}")
+        parts.append(f"{group} {worded(humanize.clock, newest)}{after}{late}{lacking}")
         wrong += [f"{many} of {group} {_KINDS.get(kind, kind)}" for kind, many in (one.wrong or {}).items() if many]
     return "; ".join([", ".join(parts), *wrong])
 
@@ -376,7 +376,7 @@ def _roots(found: PipelineStatus, context: base.SectionContext) -> str:
 
 
 def _trees(found: PipelineStatus, context: base.SectionContext) -> str:
-    shares = [f"{group} {said('{:g}%'.format, one.trees_percent)}" for group, one in found.groups.items()]
+    shares = [f"{group} {worded('{:g}%'.format, one.trees_percent)}" for group, one in found.groups.items()]
     behind = [
         f"{group} is {humanize.plural(one.trees_behind, 'label')} behind"
         for group, one in found.groups.items()
@@ -386,11 +386,11 @@ def _trees(found: PipelineStatus, context: base.SectionContext) -> str:
 
 
 def _publishing(found: PipelineStatus, context: base.SectionContext) -> str:
-    eligible, unpublished = said(humanize.count, found.eligible), said(humanize.count, found.unpublished)
+    eligible, unpublished = worded(humanize.count, found.eligible), worded(humanize.count, found.unpublished)
     at_least = "at least " if found.backlog_at_least else ""
     parts = [
         f"{at_least}{eligible} of {unpublished} unpublished could be published",
-        f"{said(humanize.count, found.published_last_hour)} were in the last hour",
+        f"{worded(humanize.count, found.published_last_hour)} were in the last hour",
     ]
     if found.oldest_eligible_seconds is not None:
         parts.append(f"the oldest waits for {humanize.duration(found.oldest_eligible_seconds)}")
@@ -400,7 +400,7 @@ def _publishing(found: PipelineStatus, context: base.SectionContext) -> str:
 
 
 def _queue(found: PipelineStatus, context: base.SectionContext) -> str:
-    return f"{said(humanize.count, found.queue_waiting)} waiting in {TREES}"
+    return f"{worded(humanize.count, found.queue_waiting)} waiting in {TREES}"
 
 
 _WORDS: Final = {

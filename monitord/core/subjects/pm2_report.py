@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Grid, Paragraph, Plot, Plots, Section, Style
 from monitord.core.history.process_states import MISSING
-from monitord.core.humanize import NOTHING, UNKNOWN, said
+from monitord.core.humanize import NOTHING, UNKNOWN, worded
 from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import (
@@ -54,8 +54,8 @@ def services(report: Report) -> Iterator[Section]:
                 service.name,
                 service.word or UNKNOWN,
                 service.expected or NOTHING,
-                said(humanize.size, service.memory_peak),
-                said(minute, service.memory_peak_at, NOTHING),
+                worded(humanize.size, service.memory_peak),
+                worded(minute, service.memory_peak_at, NOTHING),
                 _restarts(service),
             ),
         )

@@ -12,7 +12,7 @@ from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
 from monitord.core.history.process_states import standing
 from monitord.core.history.processes import recent_restarts
-from monitord.core.humanize import NOTHING, UNKNOWN, said
+from monitord.core.humanize import NOTHING, UNKNOWN, worded
 from monitord.core.model import AUTOMATIC
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values
@@ -247,11 +247,11 @@ def section(context: base.SectionContext) -> Iterator[Block]:
                 Member(name, "service", f" ×{service.instances}" if (service.instances or 0) > 1 else ""),
                 service.state or UNKNOWN,
                 service.expected or NOTHING,
-                said(humanize.size, service.memory_bytes, NOTHING),
+                worded(humanize.size, service.memory_bytes, NOTHING),
                 Plot("memory_small", name, "a mark under its line is a restart"),
-                said(humanize.duration, service.uptime_seconds, NOTHING),
-                said(humanize.count, service.restarts_recent, NOTHING),
-                said("{:.0f}%".format, service.cpu_percent, NOTHING),
+                worded(humanize.duration, service.uptime_seconds, NOTHING),
+                worded(humanize.count, service.restarts_recent, NOTHING),
+                worded("{:.0f}%".format, service.cpu_percent, NOTHING),
             ),
         )
         for name, service in found.items()
@@ -274,7 +274,7 @@ def section(context: base.SectionContext) -> Iterator[Block]:
     writing = tuple(
         (
             context.severity(name) or "ok",
-            (Member(name, "service"), rate(errors), said("{:g}".format, errors.limit, NOTHING)),
+            (Member(name, "service"), rate(errors), worded("{:g}".format, errors.limit, NOTHING)),
         )
         for name, service in found.items()
         if (errors := service.errors) is not None and errors.per_minute

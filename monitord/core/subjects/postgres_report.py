@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Grid, Plot, Section, Style
-from monitord.core.humanize import said
+from monitord.core.humanize import worded
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import (
     BLIND_SHARE,
@@ -41,9 +41,9 @@ def growth(report: Report) -> Iterator[Section]:
             _growth_style(table),
             (
                 table.name,
-                said(humanize.count, table.gained),
-                said(humanize.count, table.per_hour),
-                said(humanize.count, table.most),
+                worded(humanize.count, table.gained),
+                worded(humanize.count, table.per_hour),
+                worded(humanize.count, table.most),
                 humanize.count(table.limit),
             ),
         )

@@ -11,7 +11,7 @@ from monitord.core.anomalies import quiet_hours
 from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Plot
 from monitord.core.history.growth_rates import flow_limit, late_rows, learns, rows_per_hour, window_rows
 from monitord.core.history.model import History, TableHistory
-from monitord.core.humanize import UNKNOWN, said
+from monitord.core.humanize import UNKNOWN, worded
 from monitord.core.model import Reading, Value
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
@@ -146,7 +146,7 @@ def _table(name: str, history: History, orders: StandingOrders, now: float) -> T
 def _learned(name: str, table: TableHistory | None, orders: StandingOrders) -> str:
     if table is None or not learns(name, orders):
         return ""
-    return quiet_hours.said(table.quiet, orders.flow_stall_of(name))
+    return quiet_hours.in_words(table.quiet, orders.flow_stall_of(name))
 
 
 def _database(history: History, orders: StandingOrders, now: float) -> DatabaseStatus:
@@ -273,10 +273,10 @@ def section(context: base.SectionContext) -> Iterator[Block]:
             (
                 name,
                 UNKNOWN if found.rows is None else ("" if found.exact else "~") + humanize.count(found.rows),
-                said(humanize.count, found.rows_per_hour, "not yet" if name in known else UNKNOWN),
-                said(humanize.count, found.window_rows, "not yet" if name in known else UNKNOWN)
+                worded(humanize.count, found.rows_per_hour, "not yet" if name in known else UNKNOWN),
+                worded(humanize.count, found.window_rows, "not yet" if name in known else UNKNOWN)
                 + ("" if len(common) == 1 else f" in {humanize.duration(windows[name])}"),
-                said(humanize.size, found.total_bytes),
+                worded(humanize.size, found.total_bytes),
             ),
         )
         for name, found in tables.items()
@@ -296,13 +296,13 @@ def section(context: base.SectionContext) -> Iterator[Block]:
     for name in tables:
         yield Plot("growth", name, f"{name}: rows an hour")
     facts = [
-        ("Database", said(humanize.size, database.bytes) + _read(database.sizes_age_seconds)),
-        ("Connections", said(humanize.count, database.connections)),
-        ("Answered in", said(humanize.milliseconds, database.response_ms)),
+        ("Database", worded(humanize.size, database.bytes) + _read(database.sizes_age_seconds)),
+        ("Connections", worded(humanize.count, database.connections)),
+        ("Answered in", worded(humanize.milliseconds, database.response_ms)),
         *_facts(database.sessions),
     ]
     if largest := database.largest_tables:
-        facts.append(("Largest", ", ".join(f"{one.table} {said(humanize.size, one.bytes)}" for one in largest)))
+        facts.append(("Largest", ", ".join(f"{one.table} {worded(humanize.size, one.bytes)}" for one in largest)))
     yield FactTable(tuple(facts))
 
 

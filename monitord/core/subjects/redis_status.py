@@ -10,7 +10,7 @@ from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid
 from monitord.core.history.measures import failures, risen
 from monitord.core.history.model import History
-from monitord.core.humanize import NOTHING, said
+from monitord.core.humanize import NOTHING, worded
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupFamily, metric
@@ -160,10 +160,10 @@ def section(context: base.SectionContext) -> Iterator[Block]:
             context.severity(name) or ("unknown" if queue.waiting is None else "ok"),
             (
                 f"{name} (paused)" if queue.paused else name,
-                *(said(humanize.count, jobs) for jobs in queue.by_state().values()),
-                said(humanize.count, queue.failed_recently, NOTHING),
-                said(humanize.duration, queue.oldest_seconds, NOTHING),
-                said(humanize.duration, queue.still_seconds, NOTHING),
+                *(worded(humanize.count, jobs) for jobs in queue.by_state().values()),
+                worded(humanize.count, queue.failed_recently, NOTHING),
+                worded(humanize.duration, queue.oldest_seconds, NOTHING),
+                worded(humanize.duration, queue.still_seconds, NOTHING),
             ),
         )
         for name, queue in redis.queues.items()
@@ -180,9 +180,9 @@ def section(context: base.SectionContext) -> Iterator[Block]:
     lately = f", {humanize.count(redis.evicted_recently)} lately" if redis.evicted_recently else ""
     yield FactTable(
         (
-            ("Keys", said(humanize.count, redis.keys)),
-            ("Memory", said(humanize.size, redis.memory_bytes) + limit),
-            ("Evicted", said(humanize.count, redis.evicted) + lately),
-            ("Answered in", said(humanize.milliseconds, redis.latency_ms)),
+            ("Keys", worded(humanize.count, redis.keys)),
+            ("Memory", worded(humanize.size, redis.memory_bytes) + limit),
+            ("Evicted", worded(humanize.count, redis.evicted) + lately),
+            ("Answered in", worded(humanize.milliseconds, redis.latency_ms)),
         )
     )

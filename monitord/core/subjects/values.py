@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 from monitord.core import humanize
 from monitord.core.model import Finding, Kind
 from monitord.core.subjects.base import Impact
-from monitord.core.subjects.check_rules import JudgedCheck, blocks_users, check_rule, said, value_now
+from monitord.core.subjects.check_rules import JudgedCheck, blocks_users, check_rule, value_now, with_unit
 
 TYPES: Final = ("sql", "freshness")
 # By how much the newest of all moments lies in the future.
@@ -47,7 +47,7 @@ def value_out_of_range(check: JudgedCheck) -> Finding | None:
     if (past := check.past()) is None:
         return None
     severity, limit, value = past
-    summary = f"{check.name} is {said(value, check.unit)}; it is {severity} when {limit}."
+    summary = f"{check.name} is {with_unit(value, check.unit)}; it is {severity} when {limit}."
     advice = "Run its statement by hand, and check the rows that it counts."
     bound = limit.value if limit.is_one_sided else str(limit)
     return check.finding("value_out_of_range", severity, value, bound, check.unit, summary, recommendation=advice)

@@ -18,8 +18,8 @@ from monitord.core.report.model import (
     StateStretch,
     TableReport,
 )
-from monitord.core.report.wording import UNKNOWN, dated, is_above, said, seal_state
-from monitord.core.subjects.check_rules import said as number
+from monitord.core.report.wording import UNKNOWN, dated, is_above, seal_state, worded
+from monitord.core.subjects.check_rules import with_unit
 from monitord.reporting.charts.axes import (
     Scale,
     TimeSpan,
@@ -236,15 +236,15 @@ def value_plot(ident: str, check: CheckReport, span: TimeSpan) -> Markup:
     points = [(at, None if value is None else value - base) for at, value in check.values]
     content = _ground(ident, points, span)
     for at in dict.fromkeys(levels):
-        content += _limit(f"limit {number(at, check.unit)}", scale.place(at - base))
+        content += _limit(f"limit {with_unit(at, check.unit)}", scale.place(at - base))
     content.append(_curve(runs_of(thinned(points, _POINTS)), span, scale))
     if not known:
         content.append(letters("no number was measured", 50.0, _MIDDLE + 4, kind="unknown"))
         return frame(ident, f"{check.name}: its number", "No number is known.", _HEIGHT, *content)
-    least, most = number(min(known), check.unit), number(max(known), check.unit)
+    least, most = with_unit(min(known), check.unit), with_unit(max(known), check.unit)
     against = f" The limits are {humanize.listed([str(limit) for limit in limits])}." if limits else ""
     description = f"Between {least} and {most}.{against}"
-    values = readout(spoken(check.values, lambda value: number(value, check.unit), unknown), span.since, span.until)
+    values = readout(spoken(check.values, lambda value: with_unit(value, check.unit), unknown), span.since, span.until)
     return frame(ident, f"{check.name}: its number", description, _HEIGHT, *content, values=values)
 
 
@@ -282,10 +282,10 @@ def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
     else:
         content.append(letters("no growth was measured", 50.0, _MIDDLE + 4, kind="unknown"))
     description = (
-        f"The most was {said(humanize.count, max(known, default=None))} rows an hour, the limit is "
+        f"The most was {worded(humanize.count, max(known, default=None))} rows an hour, the limit is "
         f"{humanize.count(table.limit)}; {len(rates) - len(known)} of {len(rates)} hours are unknown."
     )
-    texts = [(hour.start, f"{said(humanize.count, hour.per_hour)} rows an hour") for hour in table.hours]
+    texts = [(hour.start, f"{worded(humanize.count, hour.per_hour)} rows an hour") for hour in table.hours]
     values = readout(texts, span.since, span.until)
     return frame(ident, f"{table.name}: rows per hour", description, _HEIGHT, *content, values=values)
 
@@ -320,7 +320,7 @@ def seal_plot(ident: str, group: GroupReport) -> Markup:
     else:
         content.append(letters("no delay is known", 50.0, _UPPER - 10, kind="unknown"))
     texts = [
-        f"{dated(seal.label)} {seal_state(seal)} {said(humanize.duration, seal.delay, '')}" for seal in group.seals
+        f"{dated(seal.label)} {seal_state(seal)} {worded(humanize.duration, seal.delay, '')}" for seal in group.seals
     ]
     description = "; ".join(part.strip() for part in texts) or "No labels were due."
     values = readout(((float(n), words.strip()) for n, words in enumerate(texts)), 0.0, slots.until, of_time=False)

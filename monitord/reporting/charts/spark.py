@@ -11,7 +11,7 @@ from monitord.core import humanize
 from monitord.core.blocks import Meter
 from monitord.core.humanize import NOTHING, UNKNOWN
 from monitord.core.report.model import CheckReport, ServiceReport
-from monitord.core.subjects.check_rules import said
+from monitord.core.subjects.check_rules import with_unit
 from monitord.reporting.charts.axes import Scale, TimeSpan, across, percent, stretched, traced
 from monitord.reporting.charts.plots import blanks_of, runs_of, stretch_words
 from monitord.reporting.charts.points import Point, readout, spoken, thinned, unknown
@@ -60,8 +60,8 @@ def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
     scale = Scale(max(max(known) - base, 1e-9) * _ROOM, 2.0, _LOW)
     blanks = [(span.place(start), span.place(end)) for start, end in blanks_of(points, span)]
     parts = [_stretch(start, end, "unknown") for start, end in blanks]
-    words = f"{said(min(known), check.unit)} to {said(max(known), check.unit)}"
-    values = readout(spoken(check.values, lambda value: said(value, check.unit), unknown), span.since, span.until)
+    words = f"{with_unit(min(known), check.unit)} to {with_unit(max(known), check.unit)}"
+    values = readout(spoken(check.values, lambda value: with_unit(value, check.unit), unknown), span.since, span.until)
     return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale), values=values)
 
 
