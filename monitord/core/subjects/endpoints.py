@@ -39,7 +39,8 @@ def endpoint_slow(check: JudgedCheck) -> Finding | Unknown | None:
     if (past := check.past()) is None:
         return None
     severity, limit, value = past
-    summary = f"{check.name} took {with_unit(value, check.unit)} to answer; the limit is {with_unit(limit.value, check.unit)}."
+    took, most = with_unit(value, check.unit), with_unit(limit.value, check.unit)
+    summary = f"{check.name} took {took} to answer; the limit is {most}."
     advice = "Check what it waits for: its database, its event loop, the machine's load."
     return check.finding("endpoint_slow", severity, value, limit.value, check.unit, summary, recommendation=advice)
 
