@@ -13,8 +13,8 @@ from typing import Final
 from monitord.cli import CommandSettings, Subparsers, command, find_settings, note, say
 from monitord.cli.base import length, over_state, run_once, with_progress
 from monitord.core.report.model import Report, Verdict
+from monitord.reporting.report_builder import report_from_recording
 from monitord.reporting.terminal import clean, terminal
-from monitord.runtime.report_builder import report_from_recording
 
 EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 

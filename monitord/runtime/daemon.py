@@ -48,7 +48,7 @@ from monitord.threads import WorkerBusy, WorkerThread, run_once
 if TYPE_CHECKING:
     from monitord.pm2.bus import Bus
     from monitord.reporting.metric_families import Facts
-    from monitord.runtime.web_backend import DaemonBackend
+    from monitord.web.backend import DaemonBackend
 
 # A thousand services, of which the last cycles are judged again, take a second; a busy machine several.
 LOAD_TIMEOUT_SECONDS: Final = 15.0
@@ -175,8 +175,8 @@ class Daemon:
         else:
             self._ask_stop(number.name)
 
-    def _heard_of(self, probe: str, what: str) -> None:
-        self._scheduler.hear(Sign(probe, what))
+    def _heard_of(self, probe: str, what: str, member: str = "") -> None:
+        self._scheduler.hear(Sign(probe, what, member))
 
     def _heard_on_bus(self, what: str) -> None:
         for subject in registered():
@@ -249,7 +249,7 @@ class Daemon:
 
     async def _night(self) -> Report:
         # With all that judges a night: only for who asks for it.
-        from monitord.runtime.report_builder import report_from_recording
+        from monitord.reporting.report_builder import report_from_recording
 
         until = datetime.now(UTC)
         return await report_from_recording(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
@@ -276,13 +276,13 @@ class Daemon:
         return self._watch.state.history.services.get(name)
 
     def _backend(self, settings: Settings) -> DaemonBackend:
-        from monitord.runtime.web_backend import DaemonBackend  # with all that it reads: only where there is a page
+        from monitord.web.backend import DaemonBackend  # with all that it reads: only where there is a page
 
         def facts(settings: Settings) -> Facts:
             return self._dispatcher.facts(settings, self._listening.bus)
 
         asked = self._scheduler
-        return DaemonBackend(self._log, settings, asked.ask_check, ask, facts, self._watch.hour_so_far, asked.hear)
+        return DaemonBackend(self._log, settings, asked.ask_check, ask, facts, self._watch.hour_so_far, self._heard_of)
 
     async def _conduct(self) -> None:
         """The first check, and from then on whatever is asked for."""

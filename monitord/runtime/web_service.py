@@ -20,8 +20,7 @@ from monitord.logging.logger import JsonLog
 from monitord.masking import revealed
 
 if TYPE_CHECKING:
-    from monitord.runtime.web_backend import DaemonBackend
-    from monitord.web.backend import PublishedCycle
+    from monitord.web.backend import DaemonBackend, PublishedCycle
     from monitord.web.records import Records
     from monitord.web.server import PageServer
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from monitord.storage.inbox import JobReport
 from monitord.web.api import Place
-from monitord.web.backend import WebBackend
+from monitord.web.backend import DaemonBackend
 from monitord.web.middleware import same_origin
 
 PLACE: Final = "/ping/"
@@ -22,13 +23,11 @@ LARGEST_BODY: Final = 1024 * 1024
 _BODY_SECONDS: Final = 5.0
 _MOST_CODES: Final = 255
 
-Kind = Literal["start", "success", "failure"]
 
-
-def reported(what: str) -> tuple[Kind, int | None] | None:
+def reported(what: str) -> tuple[JobReport, int | None] | None:
     """With its exit code; None where it says nothing."""
     if what in ("", "start", "fail"):
-        kind: Kind = "start" if what == "start" else "failure" if what == "fail" else "success"
+        kind: JobReport = "start" if what == "start" else "failure" if what == "fail" else "success"
         return kind, None
     if not (what.isascii() and what.isdecimal() and len(what) <= 3 and int(what) <= _MOST_CODES):
         return None
@@ -36,7 +35,7 @@ def reported(what: str) -> tuple[Kind, int | None] | None:
 
 
 class Pings:
-    def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]]) -> None:
+    def __init__(self, source: DaemonBackend, permit: Callable[[Request], Awaitable[None]]) -> None:
         self._source = source
         self._permit = permit
 

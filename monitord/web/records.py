@@ -16,7 +16,7 @@ from monitord.core.subjects.checks_report import CHECK_REPORTS
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.reporting.charts.points import thinned
 from monitord.web.async_cache import AsyncCache, CacheEntry
-from monitord.web.backend import PublishedCycle, WebBackend
+from monitord.web.backend import DaemonBackend, PublishedCycle
 from monitord.web.context import RenderedPage
 from monitord.web.sse import Hub
 
@@ -44,7 +44,7 @@ class Busy(Exception):  # noqa: N818 - it names a state
 class Records:
     """Keeps what takes long to read. What is read of a span raises Busy where too many others are being made."""
 
-    def __init__(self, source: WebBackend) -> None:
+    def __init__(self, source: DaemonBackend) -> None:
         self.source = source
         self.hub = Hub()
         ready = partial(self.hub.publish, "night", {})

@@ -32,7 +32,7 @@ def morning(
     # monitord's own clock may differ from the fleet's, and the record has its times.
     ahead = looks[-1].observation.now.timestamp() - looks[-1].at if looks else 0.0
     state = looks[-1].decision.state if looks else State()
-    before = since - night.orders.late_after.total_seconds()  # as monitord.runtime.report_builder reads the record
+    before = since - night.orders.late_after.total_seconds()  # as monitord.reporting.report_builder reads the record
     recorded = RecordedCycle(
         observations=[look.observation for look in looks if look.at >= before],
         transitions=_lived([t for look in looks for t in look.decision.transitions], state, since + ahead),

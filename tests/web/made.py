@@ -17,9 +17,8 @@ from monitord.core.model import Command, Silence
 from monitord.core.rollups import RunningHour
 from monitord.logging.logger import JsonLog
 from monitord.reporting.metric_families import Facts
-from monitord.runtime.web_backend import DaemonBackend
 from monitord.web.app import Page
-from monitord.web.backend import PublishedCycle
+from monitord.web.backend import DaemonBackend, PublishedCycle
 from monitord.web.records import Records
 from tests.cli.recorded import leave
 from tests.core.nights import ORDERS, Night
@@ -29,7 +28,7 @@ HOST = "127.0.0.1:8844"
 
 
 def night(
-    hours: float = 3.0, *, begun: Callable[[Night], None] = lambda _: None, every: float = 120.0, **more: Any
+    hours: float = 3.0, *, begun: Callable[[Night], None] = lambda *_: None, every: float = 120.0, **more: Any
 ) -> Night:
     """A night of the baseline's fleet that ends now; `begun` is what happens in it besides."""
     start = datetime.now(UTC) - timedelta(hours=hours)
@@ -56,7 +55,7 @@ class Source(DaemonBackend):
             lambda _, command: self.left.append(command),
             lambda settings: Facts("1", settings.instance, settings.fleet),
             (hour or RunningHour()).so_far,
-            lambda _: None,
+            lambda *_: None,
         )
 
     def forget(self) -> None:

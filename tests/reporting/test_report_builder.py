@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from monitord.config.loader import load_with_sources, standing_orders
-from monitord.runtime.report_builder import report_from_recording
+from monitord.reporting.report_builder import report_from_recording
 
 
 async def test_a_database_that_never_answers_is_not_waited_for_once_the_night_is_known(tmp_path: Path) -> None:
