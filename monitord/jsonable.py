@@ -64,7 +64,6 @@ def named(error: BaseException | None) -> str:
 
 
 def first_line(text: object) -> str:
-    """The first line of a text that says something."""
     lines = str(text).strip().splitlines()
     return lines[0].strip() if lines else ""
 

@@ -168,7 +168,6 @@ def _dbt_age(name: str, value: object) -> object:
 
 
 def _read(value: object) -> object:
-    """The map of checks, whose names are names."""
     found = t.from_json(value, dict, EXAMPLE)
     for name in found:
         if not t.is_name(name) or len(name) > _LONGEST_NAME or "/" in name:

@@ -57,7 +57,6 @@ class CheckSettings:
         return ()
 
     def order(self) -> CheckOrder:
-        """What it is judged by."""
         kind: CheckKind = self.type  # type: ignore[attr-defined] # each of those below has one
         needed = tuple(name for name in dict.fromkeys((self.service, *self.depends_on, self.server)) if name)
         same = {name: getattr(self, name) for name in ("every", "user_facing", "severity", "runbook", "contact")}
@@ -99,7 +98,6 @@ class HttpCheckSettings(CheckSettings):
 
     @property
     def statuses(self) -> tuple[range, ...]:
-        """The statuses that are as expected."""
         found = []
         for text in self.status:
             match = STATUS.fullmatch(text)

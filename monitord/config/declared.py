@@ -32,7 +32,6 @@ class PlainModel(BaseModel):
 
     @classmethod
     def of(cls, held: object) -> PlainModel:
-        """What is held, to be written."""
         return cls.model_construct(
             **{field.alias or name: getattr(held, name) for name, field in cls.model_fields.items()}
         )
@@ -108,7 +107,6 @@ def _checked(check: Callable[[Any], object]) -> AfterValidator:
 
 
 def _kind(hint: Any, text: SettingText, called: str) -> Any:
-    """How a setting of this type is read."""
     kinds = [each for each in get_args(hint) if each is not type(None)] if type(None) in get_args(hint) else [hint]
     (kind,) = kinds if len(kinds) == 1 else (None,)
     if text.secret:

@@ -92,7 +92,6 @@ def _subject(
 
 
 def _why_not(subject: Subject, settings: Settings, orders: StandingOrders) -> str:
-    """Why a subject is not watched, in a sentence."""
     section = getattr(settings, subject.name, None)
     if subject.hint:
         why = subject.hint.removeprefix("Not watched").lstrip(":. ")
@@ -114,7 +113,6 @@ def _why_not(subject: Subject, settings: Settings, orders: StandingOrders) -> st
 def _members(
     subject: Subject, sources: Mapping[str, str], orders: StandingOrders, report: FleetStatus
 ) -> Iterator[tuple[str, str]]:
-    """What is watched of a subject by its names, and where that is from."""
     named: Collection[str] = getattr(orders, subject.members) if subject.members else ()
     naming = ("orders", subject.members) if subject.members in subject.limits else (subject.name, subject.members)
     source = sources.get(variable_of(*dict.fromkeys(naming)), DEFAULT)
@@ -162,7 +160,6 @@ def _meant(key: str, subject: Subject) -> str:
 
 
 def _plain(text: str | None) -> str | None:
-    """A setting's value, a list as its items."""
     return _written(json.loads(text)) if text is not None and text.startswith("[") else text or None
 
 

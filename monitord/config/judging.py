@@ -17,7 +17,6 @@ _MOST_NAMED: Final = 5
 
 
 def standing_orders(settings: Settings) -> StandingOrders:
-    """What core judges by."""
     named: dict[str, Any] = {}
     for _, section in sections(settings):
         named |= section.orders()

@@ -42,7 +42,6 @@ _LONGEST_LINE: Final = 600
 
 
 def variables() -> tuple[str, ...]:
-    """Every variable there is, in the order of the schema."""
     return tuple(paths(settings_kind()))
 
 
@@ -205,7 +204,6 @@ def shape_of(value: Any) -> str:
 
 
 def _called(given: Mapping[str, RawValues], variable: str) -> str:
-    """The variable as the operator wrote it, and where."""
     raw = given.get(variable)
     return f"{variable} (default)" if raw is None else f"{raw.variable} ({raw.source})"
 

@@ -86,7 +86,6 @@ class Route:
         )
 
     def is_time(self, alert: Alert, now: datetime) -> bool:
-        """Whether the time has come to notify of it here."""
         if self.after > timedelta(0):
             lasted = now - (alert.fired_at or now)
             if alert.acked_at is not None or lasted < self.after:
@@ -94,7 +93,6 @@ class Route:
         return self.is_open(now)
 
     def is_open(self, now: datetime) -> bool:
-        """Whether `now` is within its hours."""
         return not self.hours or quiet_hours(self.hours).ending(now) is not None
 
 
@@ -122,7 +120,6 @@ def unheard(routes: Collection[Route], rules: Mapping[str, Collection[Severity]]
 
 
 def _always(routes: Collection[Route], day: datetime) -> bool:
-    """Whether one of them is open at each minute of a day."""
     if any(not one.hours for one in routes):
         return True
     begin = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

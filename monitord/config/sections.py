@@ -82,7 +82,6 @@ class DeclaredSection(SettingsSection):
 
 
 def names_of(kind: type[Any]) -> tuple[str, ...]:
-    """The settings of a section, or of all of them."""
     return tuple(own.name for own in dataclasses.fields(kind))
 
 
@@ -105,7 +104,6 @@ def default_of(own: dataclasses.Field[Any]) -> Any:
 
 
 def text_of(own: dataclasses.Field[Any]) -> SettingText:
-    """How a subject describes a setting of its own."""
     text: SettingText = own.metadata["setting"]
     return text
 

@@ -42,7 +42,6 @@ T = TypeVar("T")
 
 
 def _declared(by_name: Mapping[str, T], nothing: T) -> dict[str, T]:
-    """Those of which anything is declared."""
     return {name: orders for name, orders in by_name.items() if orders != nothing}
 
 
@@ -211,7 +210,6 @@ class NotifySettings(SettingsSection):
 
     @classmethod
     def address_of(cls, channel: str) -> str:
-        """The setting that has a channel of this name."""
         return cls.addresses().get(channel, "urls")
 
     @classmethod
@@ -316,7 +314,6 @@ class Settings:
     checks: Annotated[c.Checks, JUDGED] = option(made=dict, description="checks of one's own")
 
     def differences(self, other: Settings) -> tuple[str, ...]:
-        """The variables in which the two differ."""
         mine, theirs = dict(flat(self)), dict(flat(other))
         return tuple(name for name in mine if mine[name] != theirs[name])
 

@@ -87,7 +87,6 @@ def read_percent(value: object) -> float:
 
 
 def read_number(value: object) -> int:
-    """A whole number."""
     return units.whole(text_of(value, "5"))
 
 
@@ -110,7 +109,6 @@ def read_cpu_share(value: object) -> float:
 
 
 def read_decimal(value: object) -> float:
-    """A number."""
     written = text_of(value, "2.5")
     try:
         number = float(written)
@@ -134,7 +132,6 @@ def short_line(example: str, longest: int) -> Callable[[object], str]:
 
 
 def read_text(value: object) -> str:
-    """One line."""
     text = text_of(value, "a text")
     if not text.isprintable():
         raise ValueError("it must be one line")
@@ -280,7 +277,6 @@ def expected(value: object) -> str:
 
 
 def word(*allowed: str) -> BeforeValidator:
-    """One of these words, in whatever case it is written."""
     return BeforeValidator(one_of(*allowed))
 
 

@@ -146,7 +146,6 @@ class DeliveryWorker:
                 await asyncio.sleep(FIRST_DELAY_SECONDS)
 
     async def _turn(self) -> None:
-        """Wait until something can be sent, and send it."""
         loop = asyncio.get_running_loop()
         if not self._closing:
             self._wake.clear()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from monitord.notify.channels.base import Channel
     from monitord.pm2.bus import Bus
     from monitord.reporting.metric_families import Facts
-    from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 
 KEY_SECONDS: Final = 2.0
 
@@ -56,10 +55,6 @@ class Dispatcher:
     def begin(self) -> None:
         if self.heartbeat is not None:
             self.heartbeat.begin()
-
-    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], NotifiedChannels]:
-        """What is to be saved with this cycle because it is still to be sent."""
-        return self.outbox.plan(decision)
 
     def deliver(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """Say what a cycle decided, and send what was planned of it."""

@@ -61,7 +61,6 @@ class EventLog:
         self._log.emit("snapshot_set_aside", "warning", message, **about)
 
     def verdict(self, report: Report) -> None:
-        """The verdict of the report, as its schedule asks for it."""
         level: Level = "info" if report.headline == "GO" else "warning"
         self._log.emit("verdict_reported", level, verdict_sentence(report), **verdict_fields(report))
 

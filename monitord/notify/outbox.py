@@ -160,7 +160,6 @@ class Outbox:
         return ids
 
     async def _drop(self, channel: str, ids: Sequence[str]) -> None:
-        """What was queued for a channel that is no longer configured."""
         message = f"Channel {channel} is no longer configured; {len(ids)} of its messages were never delivered."
         self._log.emit("notification_dropped", "warning", message, channel=channel, messages=len(ids))
         with suppress(Exception):

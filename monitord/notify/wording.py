@@ -77,7 +77,6 @@ def edge_sentence(edge: Transition) -> str:
 
 
 def action_sentence(action: Action) -> str:
-    """What a person should do, and why."""
     # Of a group: whatever seals it.
     whom = declared(action.rule).target.format(action.target)
     return f"{ACTIONS[action.action]} {whom}: {action.reason}"

@@ -126,7 +126,7 @@ class Monitor:
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
         if request.probes is None:
             self._took = round(duration_ms / 1000.0, 3)
-        queued, notified = self._dispatcher.plan(decision)
+        queued, notified = self._dispatcher.outbox.plan(decision)
         record = CycleRecord(
             decision.state,
             observation,

@@ -285,7 +285,6 @@ class Daemon:
         return DaemonBackend(self._log, settings, asked.ask_check, ask, facts, self._watch.hour_so_far, self._heard_of)
 
     async def _conduct(self) -> None:
-        """The first check, and from then on whatever is asked for."""
         await self._scheduler.first(self._watch)
         self._schedule()
         self._jobs.start()

@@ -52,7 +52,6 @@ class Pm2Agent:
         self._reporting: asyncio.Task[None] | None = None
 
     def register(self) -> None:
-        """Offers PM2 the actions."""
         for action in axm.ACTIONS:
             self._ipc.send(axm.registration(action))
 

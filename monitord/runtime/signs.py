@@ -126,7 +126,6 @@ class Keepalives:
             task.cancel()
 
     async def close(self) -> None:
-        """Stop, and wait until that is done."""
         task = self._task
         self.stop()
         if task is not None:

@@ -141,7 +141,6 @@ class WebService:
 
 
 def _reason(error: Exception) -> tuple[str, str]:
-    """The kind of what went wrong and half a sentence."""
     if isinstance(error, socket.gaierror):
         return "address", "its name is not known"
     if isinstance(error, TimeoutError):

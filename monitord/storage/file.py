@@ -156,7 +156,6 @@ class SnapshotFile:
         return {_IDENTITY: json.dumps(self.identity)}
 
     def holds_state(self) -> bool:
-        """Whether anything was ever saved to the open file."""
         return self.opened.execute("SELECT 1 FROM state LIMIT 1").fetchone() is not None
 
     def _written_identity(self) -> str | None:

@@ -52,7 +52,6 @@ class DirectoryLock:
             (self.directory / PID_FILE).write_text(f"{os.getpid()}\n", encoding="ascii")
 
     def release(self) -> None:
-        """Let go; nothing happens where nothing is held."""
         if self._descriptor is None:
             return
         with suppress(OSError):

@@ -30,7 +30,6 @@ class OutboxEntry:
 
 
 def put(connection: sqlite3.Connection, rows: Iterable[OutboxEntry]) -> None:
-    """Add messages, each once."""
     connection.executemany(
         "INSERT INTO outbox (channel, message_id, due, body) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (channel, message_id) DO NOTHING",

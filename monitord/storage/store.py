@@ -186,7 +186,6 @@ class Store:
         return await self._worker.run(self._on_outbox, waiting, timeout=timeout)
 
     async def queue(self, rows: Sequence[OutboxEntry], timeout: float) -> None:
-        """Add messages that no cycle brings."""
         await self._worker.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
 
     async def delivered(
@@ -422,7 +421,6 @@ def _put_whole(connection: sqlite3.Connection, body: bytes, seq: int) -> None:
 
 
 def _object(texts: Mapping[str, str]) -> str:
-    """A JSON object of values that are JSON texts already."""
     return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in texts.items()) + "}"
 
 

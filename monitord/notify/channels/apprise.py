@@ -181,7 +181,6 @@ async def _converse(process: asyncio.subprocess.Process, question: bytes) -> byt
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill the child and its group, and see it gone."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -127,7 +127,6 @@ class Heartbeat:
                     self._edge(None)
 
     async def _room(self) -> None:
-        """Wait until one more ping is welcome."""
         clock = asyncio.get_running_loop().time
         room = self._pinged[0] + _WINDOW_SECONDS if len(self._pinged) == _MOST_PINGS else 0.0
         await asyncio.sleep(max(0.0, max(room, self._banned_until) - clock()))

@@ -122,7 +122,6 @@ def json_body(value: object) -> bytes:
 
 
 def _refusal(status: int) -> tuple[Kind, str] | None:
-    """What a status other than 2xx says."""
     if 200 <= status < 300:
         return None
     try:
