@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 
 from monitord.demo.seed import apply_schema
 from monitord.demo.stack import Stack
+from monitord.runtime.signals import SIGNALS
 from monitord.testing.sandbox import Sandbox, StackError
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
@@ -69,9 +70,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """What a test has started is ended before the time of the test is up: see `EndedLate`."""
-    with _ended_late:
-        return (yield)
+    """What a test has started is ended before the time of the test is up: see `EndedLate`.
+
+    Signals go where they went before: a daemon that ran in this process has them ignored, and children inherit that.
+    """
+    kept = [(number, signal.getsignal(number)) for number in SIGNALS]
+    try:
+        with _ended_late:
+            return (yield)
+    finally:
+        for number, handler in kept:
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 def pytest_collection_finish() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import socket
 import ssl
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from monitord.notify.channels import apprise, apprise_child
 from monitord.testing.sandbox import Sandbox, free_port
 
 from .receivers import Authority, Receiver, Reply
@@ -64,6 +66,21 @@ async def receive() -> AsyncIterator[Receive]:
         task.cancel()
     if tasks:
         await asyncio.wait(tuple(tasks), timeout=PATIENCE)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child of Apprise's would answer, answered on a thread here: it is loaded once for all who ask."""
+    if not apprise.installed():
+        return
+    import requests
+
+    monkeypatch.setattr(requests.Session, "send", requests.Session.send)  # what a child sets of it is put back
+
+    async def answer(question: bytes) -> dict[str, object]:
+        return await asyncio.to_thread(apprise_child._answer, json.loads(question))
+
+    monkeypatch.setattr(apprise, "_child", answer)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitord.notify.channels import apprise, apprise_child
+from monitord.notify.channels import apprise
 from monitord.notify.channels.apprise import Apprise, body, child_environment, installed, notify_type, title
 from monitord.notify.channels.apprise_child import without
 from monitord.notify.channels.base import SendError
@@ -24,19 +24,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Apprise's own libraries have some
 ]
 TOKEN = "planted-token-5f0c"
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a child would answer, answered on a thread here: Apprise is loaded once for all who ask."""
-    import requests
-
-    monkeypatch.setattr(requests.Session, "send", requests.Session.send)  # what a child has set is undone
-
-    async def answer(question: bytes) -> dict[str, object]:
-        return await asyncio.to_thread(apprise_child._answer, json.loads(question))
-
-    monkeypatch.setattr(apprise, "_child", answer)
 
 
 async def failure(url: str) -> SendError:

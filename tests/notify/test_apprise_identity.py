@@ -169,7 +169,8 @@ async def test_a_child_tells_for_how_long_a_service_asks_to_be_left_alone(receiv
     assert "asks to wait 42 s" in caught.value.error
 
 
-async def test_a_child_says_whether_a_service_closes_what_it_opens() -> None:
+@pytest.mark.usefixtures("in_process")
+async def test_a_way_out_knows_whether_its_service_closes_what_it_opens() -> None:
     way = Apprise("pagerduty://key@token", "pagerduty-2")
     kept_open = [way.policy.incidents]
     assert await way.closes()

@@ -74,6 +74,8 @@ def test_a_severity_for_a_way_out_that_is_not_set_is_a_mistake_that_names_those_
     assert mistakes(tmp_path, alone)[0].endswith("'webhook' is not a configured channel; none is set")
 
 
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Apprise's own libraries have some
 async def test_a_name_that_no_encoding_can_carry_is_told_all_the_same(receive: Receive) -> None:
     receiver = await receive()
     told = Message("m-1", "firing", AT, "warning", "a\udcff", "b\udcff\x00", "a-1", "service_down", "c\udcff\n\x1b[2J")
