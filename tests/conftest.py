@@ -40,7 +40,7 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-SERVERS = {"postgres", "valkey", "pm2", "stack", "start", "watched", "hooks", "chrome"}
+SERVERS = {"postgres", "valkey", "pm2", "real_pm2", "stack", "start", "watched", "hooks", "chrome"}
 """Fixtures that start a server of the fleet, a daemon, a receiver that it tells, or a browser."""
 PATIENCE = 60.0
 """Seconds a test waits for what must happen before it fails: only a failing test ever waits this long."""
@@ -57,6 +57,11 @@ T = TypeVar("T")
 
 _numbers = itertools.count(1)
 _ended_late = EndedLate(CHILDREN_SECONDS)
+
+
+def pytest_collection() -> None:
+    """What is collected stays: going through it again and again while it grows frees nothing."""
+    gc.disable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -89,6 +94,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def finish(work: Coroutine[Any, Any, T], within: float = FINISH_SECONDS) -> T:

@@ -28,10 +28,19 @@ class _Burst:
 class ExitAnnouncer:
     """Receives exits, logs events, and marks on the exits what it has logged."""
 
-    def __init__(self, known: Callable[[str], ServiceHistory | None], say: Callable[[ServiceEvent], None]) -> None:
-        """`known` is what monitord knows of a service by now; `say` takes an event at once, and must not block."""
+    def __init__(
+        self,
+        known: Callable[[str], ServiceHistory | None],
+        say: Callable[[ServiceEvent], None],
+        pace: float = PACE_SECONDS,
+    ) -> None:
+        """`known` is what monitord knows of a service by now; `say` takes an event at once, and must not block.
+
+        `pace` is the seconds in which a service is logged once.
+        """
         self._known = known
         self._say = say
+        self._pace = pace
         self._bursts: dict[str, _Burst] = {}  # the one that is due first first: all wait equally long
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: set[str] = set()  # what was last logged as stopped; only names of the fleet
@@ -82,9 +91,9 @@ class ExitAnnouncer:
 
     def _begin_burst(self, service: str) -> None:
         loop = asyncio.get_running_loop()
-        self._bursts[service] = _Burst(loop.time() + PACE_SECONDS)
+        self._bursts[service] = _Burst(loop.time() + self._pace)
         if self._timer is None:
-            self._timer = loop.call_later(PACE_SECONDS, self._burst_over)
+            self._timer = loop.call_later(self._pace, self._burst_over)
 
     def _burst_over(self) -> None:
         loop = asyncio.get_running_loop()
@@ -94,7 +103,7 @@ class ExitAnnouncer:
             del self._bursts[service]
             if burst.times:
                 self._log_what_followed(burst)
-                self._bursts[service] = _Burst(now + PACE_SECONDS)
+                self._bursts[service] = _Burst(now + self._pace)
         if self._bursts:
             self._timer = loop.call_at(next(iter(self._bursts.values())).due, self._burst_over)
 

@@ -43,7 +43,7 @@ def ear() -> Ear:
 
 @pytest.fixture
 def crier(ear: Ear) -> ExitAnnouncer:
-    return ExitAnnouncer(lambda name: None if name == "stranger" else FLEET, ear.hear)
+    return ExitAnnouncer(lambda name: None if name == "stranger" else FLEET, ear.hear, pace=0.05)
 
 
 async def test_an_end_is_said_before_anything_else_happens_and_marked_as_said(crier: ExitAnnouncer, ear: Ear) -> None:

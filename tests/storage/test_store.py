@@ -415,7 +415,7 @@ asyncio.run(main())
 
 
 def test_a_kill_at_any_moment_loses_at_most_the_cycle_in_progress(tmp_path: Path) -> None:
-    for turn in range(3):
+    for turn in range(2):
         directory = tmp_path / str(turn)
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(directory)],
