@@ -121,8 +121,10 @@ def eventually() -> Eventually:
 
     async def wait(question: Callable[[], Awaitable[Any]]) -> Any:
         async with asyncio.timeout(PATIENCE):
-            while not (answer := await question()):  # noqa: ASYNC110 - other processes, no event
-                await asyncio.sleep(0.05)
+            pause = 0.005
+            while not (answer := await question()):
+                await asyncio.sleep(pause)
+                pause = min(0.05, 2 * pause)
             return answer
 
     return wait

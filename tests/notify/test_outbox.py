@@ -37,7 +37,7 @@ BOX = Origin("box-1")
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried soon."""
-    monkeypatch.setattr(delivery, "FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "FIRST_DELAY_SECONDS", 0.05)
 
 
 class Listener:
@@ -170,7 +170,7 @@ async def test_a_receiver_that_fails_is_tried_again_under_the_same_id_until_it_t
 
 
 async def test_one_dead_way_out_holds_up_no_other(store: Store, said: Said) -> None:
-    dead, alive = Listener("webhook", DeliveryPolicy(deadline=0.2)), Listener("ntfy")
+    dead, alive = Listener("webhook", DeliveryPolicy(deadline=0.05)), Listener("ntfy")
     dead.hangs = True
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([dead, alive])
@@ -317,7 +317,7 @@ async def test_what_waits_for_the_end_of_quiet_hours_is_then_one_digest(store: S
 
 
 async def test_what_fires_is_said_again_and_again_where_the_receiver_forgets(store: Store, said: Said) -> None:
-    listener = Listener("alertmanager", DeliveryPolicy(coalesces=False, quiet=False, resend_every=0.05))
+    listener = Listener("alertmanager", DeliveryPolicy(coalesces=False, quiet=False, resend_every=0.02))
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     await cycle(outbox, store)

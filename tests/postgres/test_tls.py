@@ -64,12 +64,16 @@ async def test_a_server_without_tls_is_not_talked_to_in_the_clear(
     assert (await failure(open_session(at(postgres, "localhost", f"sslmode={sslmode}"), authority.file))).kind == "tls"
 
 
-async def test_what_never_answers_whether_it_speaks_tls_is_said_so(open_session: OpenSession, listen: Listen) -> None:
+async def test_what_never_answers_whether_it_speaks_tls_is_said_so(
+    open_session: OpenSession, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitord.postgres.session._CONNECT_SHARE", 0.02)  # and the rest of the time to say so
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
     port = await listen(silent)
-    error = await failure(open_session(f"postgresql://u@127.0.0.1:{port}/d?sslmode=require"), timeout=1.0)
+    error = await failure(open_session(f"postgresql://u@127.0.0.1:{port}/d?sslmode=require"), timeout=10.0)
     assert (error.kind, error.error) == (
         "timeout",
         f"Postgres at 127.0.0.1:{port} did not answer in time with the encryption that sslmode=require asks for",

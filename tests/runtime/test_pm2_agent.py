@@ -80,7 +80,8 @@ class Peer:
 
 
 @pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
+async def peer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Peer]:
+    monkeypatch.setattr("monitord.runtime.pm2_agent.ANSWER_AFTER_SECONDS", 0.01)
     peer = Peer()
     yield peer
     await peer.app.close()

@@ -47,7 +47,7 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
     return {
         "HOME": str(directory),
         "MONITORD_STATE_DIR": str(directory / "state"),
-        "MONITORD_CHECK_INTERVAL": "100ms",
+        "MONITORD_CHECK_INTERVAL": "50ms",
         "MONITORD_LOG_LEVEL": "debug",
         "MONITORD_PM2__HOME": "",
         "MONITORD_HTTP__LISTEN": "",

@@ -57,7 +57,7 @@ async def test_a_storm_grows_nothing_delays_no_cycle_for_good_and_is_counted_to_
     environment = {
         "HOME": str(tmp_path),
         "MONITORD_STATE_DIR": str(tmp_path / "state"),
-        "MONITORD_CHECK_INTERVAL": "100ms",
+        "MONITORD_CHECK_INTERVAL": "50ms",
         "MONITORD_LOG_LEVEL": "debug",
         "MONITORD_PM2__HOME": str(home),
         "MONITORD_HTTP__LISTEN": "",
