@@ -185,8 +185,8 @@ class RpcNode:
             far = f"by {humanize.plural(slots, 'slot')}" if isinstance(slots, int) else "or not healthy"
             return NodeError("refused", f"{self.place} says that it is behind {far}", _BEHIND)
         known = code if isinstance(code, int) else 0
-        said = _CODES.get(known, f"answers with the error {known}" if known else "answers with an error")
-        return NodeError("protocol", f"{self.place} {said} ({method})", known)
+        reason = _CODES.get(known, f"answers with the error {known}" if known else "answers with an error")
+        return NodeError("protocol", f"{self.place} {reason} ({method})", known)
 
     def _too_often(self, retry_after: str) -> NodeError:
         waits = float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else BACKOFF_SECONDS

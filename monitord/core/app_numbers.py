@@ -155,8 +155,8 @@ def of_word(word: str) -> tuple[str, str]:
     """The form and the values of what was recorded as one word of both."""
     names, values = [], []
     for part in word.split(_BETWEEN) if word else ():
-        name, _, told = part.rpartition(_IS)
-        value, _, unit = told.partition(" ")
+        name, _, measure = part.rpartition(_IS)
+        value, _, unit = measure.partition(" ")
         names.append(f"{name}{_IS}{unit}")
         values.append(value)
     return _BETWEEN.join(names), " ".join(values)

@@ -237,10 +237,10 @@ def _with_what_is_true(
 
 def now_true(alert: Alert, report: FleetStatus, history: History, orders: StandingOrders, now: datetime) -> str:
     """One sentence on how the alert's subject is now; where no number says it, that it is as expected again."""
-    said, at = None, RecoveryContext(report, history, orders, now.timestamp())
+    recovered, at = None, RecoveryContext(report, history, orders, now.timestamp())
     with suppress(KeyError, TypeError, ValueError, AttributeError):  # the end is reported all the same
-        said = declared(alert.rule, alert.probe).recovered(alert, at)
-    return said or f"{title_of(alert.subject)} is as expected again."
+        recovered = declared(alert.rule, alert.probe).recovered(alert, at)
+    return recovered or f"{title_of(alert.subject)} is as expected again."
 
 
 def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:

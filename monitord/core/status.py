@@ -172,8 +172,8 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
         faults=known_faults(history, orders),
     )
     for subject in added() if shows_packages(orders) else ():
-        if subject.name in orders.probes and (said := "; ".join(failing(subject, report, history, orders, at))):
-            report = _without(subject.name, said, report)
+        if subject.name in orders.probes and (why := "; ".join(failing(subject, report, history, orders, at))):
+            report = _without(subject.name, why, report)
     return report
 
 

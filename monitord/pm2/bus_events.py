@@ -194,19 +194,19 @@ def _line(body: wire.Argument) -> ExitLine | Stopping | MemoryLimitHit | Watched
             at = epoch_seconds(rest.get("at"))
         case _:
             return None
-    if (said := _EXITED.fullmatch(text)) is not None:
-        process, service = _process_id(said[2]), process_list.text(said[1])
+    if (match := _EXITED.fullmatch(text)) is not None:
+        process, service = _process_id(match[2]), process_list.text(match[1])
         if process is None or service is None:
             return None
-        signal = said[4] if said[4] != "SIGINT" and _SIGNAL.fullmatch(said[4]) else ""
-        return ExitLine(process, service, at, process_list.integer(said[3]), signal)
-    if (said := _HUNGRY.fullmatch(text)) is not None and (process := _process_id(said[1])) is not None:
+        signal = match[4] if match[4] != "SIGINT" and _SIGNAL.fullmatch(match[4]) else ""
+        return ExitLine(process, service, at, process_list.integer(match[3]), signal)
+    if (match := _HUNGRY.fullmatch(text)) is not None and (process := _process_id(match[1])) is not None:
         return MemoryLimitHit(process, at)
-    if (said := _CHANGED.fullmatch(text)) is not None and (service := process_list.text(said[1])) is not None:
+    if (match := _CHANGED.fullmatch(text)) is not None and (service := process_list.text(match[1])) is not None:
         return WatchedFileChanged(service, at)
-    if (said := _STOPPING.fullmatch(text)) is not None and (process := _process_id(said[2])) is not None:
-        return Stopping(process, process_list.text(said[1]) or "", at)
-    if (said := _UNSAID.fullmatch(text)) is not None and (process := _process_id(said[1] or said[2])) is not None:
+    if (match := _STOPPING.fullmatch(text)) is not None and (process := _process_id(match[2])) is not None:
+        return Stopping(process, process_list.text(match[1]) or "", at)
+    if (match := _UNSAID.fullmatch(text)) is not None and (process := _process_id(match[1] or match[2])) is not None:
         return ExitRetracted(process)
     return None
 

@@ -112,14 +112,14 @@ def samples_of(
     if any(member.kind == MATERIALIZED for member in members):
         return samples
 
-    def told(name: str) -> int | None:
+    def total(name: str) -> int | None:
         return None if replica else sum(getattr(member, name) for member in members)
 
     return [
         *samples,
-        sample("table_inserted", told("inserted"), table=label),
-        sample("table_deleted", told("deleted"), table=label),
-        *(sample(f"table_{name}", told(name) if seen else None, table=label) for name in _OF_COMMITS),
+        sample("table_inserted", total("inserted"), table=label),
+        sample("table_deleted", total("deleted"), table=label),
+        *(sample(f"table_{name}", total(name) if seen else None, table=label) for name in _OF_COMMITS),
         sample("table_written", None if replica else written, table=label),
         sample("table_heap", None if None in pages else sum(filter(None, pages)), "1", table=label),
         sample("table_counters", int(seen), table=label),

@@ -214,8 +214,8 @@ class RedisProbe:
             answers = await self._ask(connection, [("CONFIG", "GET", name) for name in asked])
             for pairs in answers.values():
                 if isinstance(pairs, list) and all(isinstance(part, bytes) for part in pairs):
-                    told = [part.decode(errors="replace") for part in pairs]
-                    config |= dict(zip(told[::2], told[1::2], strict=False))
+                    texts = [part.decode(errors="replace") for part in pairs]
+                    config |= dict(zip(texts[::2], texts[1::2], strict=False))
         return fields, config
 
     async def _look_closer(self, connection: AbstractConnection, replies: Replies) -> None:
@@ -234,10 +234,10 @@ class RedisProbe:
         asked = {queue: [("LLEN", key(self._prefixes[queue], queue, part)) for part in KEPT] for queue in doubtful}
         answers = await self._ask(connection, [command for commands in asked.values() for command in commands])
         for queue, commands in asked.items():
-            told = [answers[command] for command in commands]
-            if any(isinstance(reply, exceptions.ResponseError) and code(reply) == "WRONGTYPE" for reply in told):
+            given = [answers[command] for command in commands]
+            if any(isinstance(reply, exceptions.ResponseError) and code(reply) == "WRONGTYPE" for reply in given):
                 replies[self._exists(queue)] = 1
-            elif all(reply == 0 for reply in told):
+            elif all(reply == 0 for reply in given):
                 replies[self._exists(queue)] = 0
 
     def _of_server(self, replies: Replies, fields: info.Fields, gaps: list[Unmeasured]) -> Iterator[Sample]:

@@ -62,8 +62,8 @@ def _block(block: Block) -> Iterator[str]:
             for item in items:
                 box = "x" if item.style == "ok" else " "
                 yield f"- [{box}] **{escaped(item.title)}** – {_ICONS[item.style].split()[0]} {item.word}"
-                for told in item.sentences:
-                    yield f"  - {escaped(told)}"
+                for line in item.sentences:
+                    yield f"  - {escaped(line)}"
         case Grid():
             grid = block.without_plots()
             yield _row(["State", *grid.header] if grid.is_marked else grid.header)

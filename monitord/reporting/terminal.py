@@ -195,6 +195,6 @@ def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
                 yield indent[2:] + line
         case Verbatim(title, text):
             yield from screen.wrapped(f"{title}:", indent)
-            for said in text.splitlines():
+            for row in text.splitlines():
                 inside = f"{indent}| "
-                yield from screen.wrapped(said, inside, inside) or [inside.rstrip()]
+                yield from screen.wrapped(row, inside, inside) or [inside.rstrip()]

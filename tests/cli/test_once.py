@@ -1,9 +1,14 @@
 """A command that looks once ends, though something it asked never answers."""
 
+import asyncio
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from monitord.cli.base import over_state
 
 from .program import PATIENCE, environment
 
@@ -66,3 +71,11 @@ def test_nor_when_ctrl_c_reaches_another_of_its_threads(tmp_path: Path) -> None:
     with program(tmp_path, 3600, interrupts=True) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (130, "", "asked\n")
+
+
+def test_a_reader_that_is_gone_is_no_state_directory_that_cannot_be_read(tmp_path: Path) -> None:
+    async def answers() -> int:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(over_state("alerts", tmp_path, answers()))

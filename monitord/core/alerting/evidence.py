@@ -47,12 +47,12 @@ def evidence_rows(finding: Finding, today: float) -> list[tuple[str, str]]:
     The unit at the end of a name decides how its number is written; in a map of numbers it is the finding's own. What
     the summary says in the same words is left out.
     """
-    said = finding.summary.lower()
+    lowered = finding.summary.lower()
     return [
         (name, text)
         for key, value in finding.evidence.items()
         for name, text in _pairs(key, value, finding.unit, today)
-        if isinstance(value, Mapping) or len(text) < _WORTH or text.lower() not in said
+        if isinstance(value, Mapping) or len(text) < _WORTH or text.lower() not in lowered
     ]
 
 

@@ -161,11 +161,11 @@ def apply_commands(
                         alerts[place] = replace(alert, acked_at=now)
                         outcomes.append(CommandOutcome("alert_acknowledged", alert=alerts[place]))
             case "forget":
-                if said := forgotten(command.target, history, orders):
+                if lines := forgotten(command.target, history, orders):
                     edges += book.drop(
                         alerts, ended_by_forgetting(command.target, alerts, history, orders), now, reason="forgotten"
                     )
-                    outcomes.append(CommandOutcome("subject_forgotten", subject=command.target, forgotten=said))
+                    outcomes.append(CommandOutcome("subject_forgotten", subject=command.target, forgotten=lines))
     if any(names.is_pattern(silence.subject) and not silence.exact for silence in silences.values()):
         settle(silences, known_subjects(history, alerts, orders))
     for name, silence in list(silences.items()):

@@ -90,9 +90,9 @@ def update_clocks(
     if abs(history.off) <= STEP_SECONDS or _is_over(history, now, orders):
         history = replace(history, off=0.0, off_at=None)
     if is_whole and history.step is not None:
-        said = replace(history.step, cycles=history.step.cycles + 1)
-        is_over = now - said.at > _SAID_SECONDS and said.cycles > _SAID_CYCLES
-        history = replace(history, step=None if is_over else said)
+        counted = replace(history.step, cycles=history.step.cycles + 1)
+        is_over = now - counted.at > _SAID_SECONDS and counted.cycles > _SAID_CYCLES
+        history = replace(history, step=None if is_over else counted)
     return replace(history, lived=observation.lived, boot=observation.boot), notes
 
 

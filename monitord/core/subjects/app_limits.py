@@ -112,8 +112,8 @@ def _ran_at(processes: Mapping[str, Process], moment: float) -> bool:
 
 def _numbers(name: str, processes: Mapping[str, Process]) -> list[AppNumber]:
     """What the instances that run tell of a number."""
-    telling = [process for process in processes.values() if process.app_values and process.state == "online"]
-    found = (called(process.app_form, process.app_values, name) for process in telling)
+    running = [process for process in processes.values() if process.app_values and process.state == "online"]
+    found = (called(process.app_form, process.app_values, name) for process in running)
     return [number for number in found if number is not None]
 
 

@@ -209,14 +209,14 @@ def guarded(subject: base.Subject, package: str) -> base.Subject:
     """
     _check(subject)
 
-    def said(part: str) -> Callable[[BaseException], Paragraph]:
+    def failed(part: str) -> Callable[[BaseException], Paragraph]:
         return lambda error: Paragraph(f"Unknown: {_sentence(package, part, error)}.", "unknown")
 
     def shown(error: BaseException) -> tuple[Block, ...]:
-        return (said("its section")(error),)
+        return (failed("its section")(error),)
 
-    def told(error: BaseException) -> tuple[Section, ...]:
-        return (Section(subject.name, subject.heading, (said("its part of the report")(error),)),)
+    def report_part(error: BaseException) -> tuple[Section, ...]:
+        return (Section(subject.name, subject.heading, (failed("its part of the report")(error),)),)
 
     made: dict[int, base.Rule] = {}
     return dataclasses.replace(
@@ -237,7 +237,7 @@ def guarded(subject: base.Subject, package: str) -> base.Subject:
             subject.perfdata, _gives((base.PerfDatum(subject.name, None),)), _all(base.PerfDatum, check=_datum)
         ),
         section=Held(subject.section, shown, _all(*get_args(Block), check=_block)),
-        report=Held(subject.report, told, _all(Section, check=_section)),
+        report=Held(subject.report, report_part, _all(Section, check=_section)),
         report_parts=tuple(_report_part(one) for one in subject.report_parts),
         standing=Held(subject.standing, _gives(None), _of(base.Standing, type(None))),
         settles=Held(subject.settles, _gives(None), _of(int, float, type(None))),

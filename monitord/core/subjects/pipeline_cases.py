@@ -125,7 +125,7 @@ def flag(value: float | None) -> bool | None:
     return None if value is None else value == 1
 
 
-def told(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> str:
+def sentence(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> str:
     """A case in a sentence: what is so, what is not, and what is not known."""
     many = reading.number("case_participants", case=case.name)
     sentences = []
@@ -148,7 +148,7 @@ READY: Final = {True: "Ready", False: "Not ready", None: "Not known to be ready"
 
 def shown(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> tuple[bool | None, str]:
     met = all_done(iter(truths(case, reading, on_chain).values()))
-    return met, f"{READY[met]} for the on-chain test: {told(case, reading, on_chain)}"
+    return met, f"{READY[met]} for the on-chain test: {sentence(case, reading, on_chain)}"
 
 
 _SHORT: Final = {
@@ -183,7 +183,7 @@ def judge(facts: ReportFacts, prepared: tuple[PreparedCase, ...], probe: str) ->
     met = all_done(iter(ready.values()))
     # Those that decide it come first, and each other one says how it is.
     first, *rest = sorted(prepared, key=lambda case: ready[case] is not met)
-    sentences = {case: f"{READY[ready[case]]}: {told(case, reading, chain[case])}" for case in prepared}
+    sentences = {case: f"{READY[ready[case]]}: {sentence(case, reading, chain[case])}" for case in prepared}
     return CriterionResult(met, sentences[first], tuple(sentences[case] for case in rest))
 
 
@@ -206,7 +206,7 @@ def preparation(
     def planned(history: History, orders: StandingOrders) -> Prepared:
         found = [(case, _reading(history, probe), on_chain(case, history, orders)) for case in prepared(orders)]
         done = (is_so for each in found for name, is_so in truths(*each).items() if name != "proof")
-        return Prepared(all_done(done), tuple(told(*each) for each in found))
+        return Prepared(all_done(done), tuple(sentence(*each) for each in found))
 
     def proven(history: History, orders: StandingOrders) -> Prepared:
         found = {case: truths(case, _reading(history, probe), RootOnChain(None))["proof"] for case in prepared(orders)}

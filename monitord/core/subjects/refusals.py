@@ -35,7 +35,7 @@ def update_refusals(history: History, reading: Reading) -> History:
     if (replica := reading.number("replica")) is not None:
         # One that was a standby from the first is meant to be watched as that.
         reported[STANDBY] = bool(replica) and probe in history.primaries
-    holding = [why for why, said in reported.items() if said]
+    holding = [why for why, is_so in reported.items() if is_so]
     unclear = [why for why in history.refused.get(probe, ()) if reported.get(why) is None]
     primaries = history.primaries | {probe} if replica == 0 and probe not in history.primaries else history.primaries
     if not holding and not unclear and not history.refused and primaries is history.primaries:  # nearly always

@@ -106,14 +106,14 @@ def _connections(reading: Reading) -> float | None:
 
 
 def _now(of: Callable[[SessionsStatus], float | None], sentence: str) -> Callable[[Alert, RecoveryContext], str | None]:
-    def said(alert: Alert, at: RecoveryContext) -> str | None:
+    def recovered(alert: Alert, at: RecoveryContext) -> str | None:
         sessions = at.report.of(DATABASE).sessions
         if sessions.used is None:
             return None
         value = of(sessions)
         return f"No {sentence} now." if value is None else f"The longest {sentence} is {humanize.duration(value)} now."
 
-    return said
+    return recovered
 
 
 def _connections_now(alert: Alert, at: RecoveryContext) -> str | None:

@@ -175,10 +175,10 @@ def _who_brings(name: str, history: History, orders: StandingOrders) -> str:
             f"Check the services that write to {name}: are they connected, do they log errors? Which they are can be "
             "declared (MONITORD_ORDERS__FED_BY)."
         )
-    said = humanize.listed([f"{service} ({state})" for service, state in found])
+    writers = humanize.listed([f"{service} ({state})" for service, state in found])
     first = next((service for service, state in found if state != "online"), found[0][0])
     return (
-        f"The rows of {name} come in by {said}. Begin with {first}: is it connected, does its log show errors? "
+        f"The rows of {name} come in by {writers}. Begin with {first}: is it connected, does its log show errors? "
         "What is online may still have lost its connection."
     )
 

@@ -77,15 +77,15 @@ async def run_plugin(called: str, command: Sequence[str], timeout: float) -> tup
     """
     ended = await run_program(called, command, timeout)
     output, code = parse(ended.output.decode("utf-8", "replace")), ended.code
-    said = f": {output.text}" if output.text else ""
+    detail = f": {output.text}" if output.text else ""
     if code is None or code < 0:
         name = signal.Signals(-code).name if code is not None and -code in set(signal.Signals) else "a signal"
-        raise FailureError("internal", f"{called} was ended by {name}{said}")
+        raise FailureError("internal", f"{called} was ended by {name}{detail}")
     if code == _UNKNOWN:
-        raise FailureError("protocol", f"{called} answers UNKNOWN{said}")
+        raise FailureError("protocol", f"{called} answers UNKNOWN{detail}")
     if code >= len(STATES):
         why = "a program that it needs is missing" if code == 127 else "which is no exit code of a plugin"
-        raise FailureError("missing" if code == 127 else "protocol", f"{called} exited with {code}, {why}{said}")
+        raise FailureError("missing" if code == 127 else "protocol", f"{called} exited with {code}, {why}{detail}")
     return STATES[code], output
 
 

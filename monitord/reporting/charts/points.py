@@ -50,9 +50,9 @@ def unknown(_: float) -> str:
     return UNKNOWN
 
 
-def readout(said: Iterable[Said], since: float, until: float, *, of_time: bool = True) -> dict[str, object]:
+def readout(shown: Iterable[Said], since: float, until: float, *, of_time: bool = True) -> dict[str, object]:
     """The attributes that carry it: `data-points` has seconds after `since`, or a place (not `of_time`), and words."""
-    found = "|".join(f"{at - since:.0f} {words.replace('|', '/')}" for at, words in said)
+    found = "|".join(f"{at - since:.0f} {words.replace('|', '/')}" for at, words in shown)
     if not found:
         return {}
     return {
