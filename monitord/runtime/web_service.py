@@ -43,7 +43,6 @@ class WebService:
         self._backend = backend
         self._seen: PublishedCycle | None = None
         self._whole_at: float | None = None
-        self._source: DaemonBackend | None = None
         self._records: Records | None = None
         self._server: PageServer | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -59,8 +58,8 @@ class WebService:
         self._seen = seen = PublishedCycle(decision, trigger, duration_ms)
         if seen.is_whole:
             self._whole_at = time.monotonic()
-        if self._source is not None and self._records is not None:
-            self._source.saw(seen, self._whole_at)
+        if self._records is not None:
+            self._records.source.saw(seen, self._whole_at)
             try:
                 self._records.publish(seen)
             except Exception as error:  # noqa: BLE001 - the page's trouble is not monitord's
@@ -78,8 +77,8 @@ class WebService:
             await self._shut()
             self._trouble = ""
             self.start()
-        elif self._source is not None and self._records is not None:
-            self._source.settings = settings
+        elif self._records is not None:
+            self._records.source.settings = settings
             self._records.expire()
 
     async def close(self) -> None:
@@ -94,14 +93,12 @@ class WebService:
             listening.cancel()
             with suppress(asyncio.CancelledError):
                 await listening
-        records, server, source = self._records, self._server, self._source
-        self._records = self._server = self._source = None
-        if records is not None:
+        records, server = self._records, self._server
+        self._records = self._server = None
+        if records is not None and server is not None:
             await records.close()
-        if server is not None:
             await server.close()
-        if source is not None:
-            source.close()
+            records.source.close()
 
     async def _keep_trying(self) -> None:
         while not await self._listens():  # noqa: ASYNC110 - a port that is taken gives no sign when it is free
@@ -137,7 +134,7 @@ class WebService:
         page = Page(records, host, revealed(http.token), public_url=http.public_url)
         server = PageServer(page.app, host, port)
         await server.start()
-        self._source, self._records, self._server = source, records, server
+        self._records, self._server = records, server
 
 
 def _reason(error: Exception) -> tuple[str, str]:

@@ -53,7 +53,9 @@ async def test_what_does_not_answer_is_a_timeout(black_hole: int) -> None:
 
 
 async def test_a_port_of_plain_text_is_said_where_tls_is_asked_for(receive: Receive) -> None:
-    silent = await receive()  # which waits for a request, and knows nothing of TLS; a sixth of the time is for saying so
+    silent = (
+        await receive()
+    )  # which waits for a request, and knows nothing of TLS; a sixth of the time is for saying so
     found = await ask(f"127.0.0.1:{silent.port}", 0.6, tls=True)
     assert found["check_problem"] == "timeout"
     assert found["check_error"] == (
