@@ -34,7 +34,7 @@ from monitord.core.model import (
 )
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report, known_faults, shows_packages
-from monitord.core.subjects import declared, rules
+from monitord.core.subjects import catalogue, declared, rules
 from monitord.core.subjects.base import RecoveryContext
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, title_of
@@ -155,6 +155,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     probes = orders.probes | ALWAYS
     alerted = {alert.rule for alert in held.values()}
     any_failed = any(reading.failure is not None for reading in history.readings.values())
+    unreachable = frozenset(catalogue().unreachable.values())
     for rule in rules():
         if rule.probe not in probes:
             if rule.name in alerted:
@@ -163,7 +164,8 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             # Nearly all rules find nothing and have no alert, nearly always: nothing follows from that.
             is_known = rule.name in alerted or rule.name in judged
             try:
-                is_unknown = (held or any_failed) and book.is_unknown(rule, held, observation, history, orders)
+                may_be_away = any_failed or not unreachable.isdisjoint(alerted)
+                is_unknown = may_be_away and book.is_unknown(rule, held, observation, history, orders)
                 found = None if is_unknown else list(rule.evaluate(observation, history, orders))
                 if not is_known and (not found or Finding not in map(type, found)):
                     continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from monitord.core.anomalies import quiet_hours
 from monitord.core.anomalies.doubling import WINDOWS, followed
@@ -81,8 +82,8 @@ def update_tables(
             seen=seen,
             # What was proven by counters that no longer see is not proven any more.
             proven_at=table.proven_at if seen or not table.seen else None,
+            **_weighed(table, reading, name),
         )
-        table = _weighed(table, reading, name)
         was = table
         table = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
         if before is not None and learns(name, orders):
@@ -152,15 +153,15 @@ def _counts(reading: Reading) -> dict[str, Counts]:
     return found
 
 
-def _weighed(table: TableHistory, reading: Reading, name: str) -> TableHistory:
-    """The table after one reading of its size: rows that no counter saw take room all the same."""
+def _weighed(table: TableHistory, reading: Reading, name: str) -> dict[str, Any]:
+    """What one reading of its size changes of a table: rows that no counter saw take room all the same."""
     deleted, unexplained = reading.number("table_deleted", table=name), False
     heap, written = reading.number("table_heap", table=name), reading.number("table_written", table=name)
     if heap is None or written is None:
         heap = written = None
     elif table.heap is not None and written == table.written:
         heap, written, unexplained = table.heap, table.written, table.unexplained or heap > table.heap
-    return replace(table, deleted=deleted, heap=heap, written=written, unexplained=unexplained)
+    return {"deleted": deleted, "heap": heap, "written": written, "unexplained": unexplained}
 
 
 def _unseen(table: TableHistory, seconds: float) -> TableHistory:

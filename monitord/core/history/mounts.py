@@ -53,8 +53,9 @@ def checked(
         if before is not None and before.point != point and _within(before.point, point):
             gone[path] = Unmeasured(path, "missing", _unmounted(path, before, point))
             continue
-        notes += _noted(path, before, Mount(point, device))
-        kept[path] = Mount(point, device)
+        mount = Mount(point, device)
+        notes += _noted(path, before, mount)
+        kept[path] = mount
     if gone:
         readings = {**observation.readings, "host": _without(reading, gone)}
         observation = replace(observation, readings=readings)

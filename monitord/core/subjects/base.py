@@ -125,7 +125,11 @@ def of_each(members: Callable[[StandingOrders], Iterable[str]]) -> Callable[[Cal
         def evaluate(observation: Observation, history: History, orders: StandingOrders) -> list[Judgement]:
             found: list[Judgement] = []
             for member in members(orders):
-                found += _judgement(name, member, judge(member, observation, history, orders))
+                answer = judge(member, observation, history, orders)
+                if answer is None:  # nearly always
+                    found.append(Clear(name, member))
+                else:
+                    found += _judgement(name, member, answer)
             return found
 
         return evaluate
@@ -137,18 +141,20 @@ def of_one(subject: str, name: str = "") -> Callable[[Callable[..., Answer]], Ev
     """Make a rule, by this name or its own, of what judges the one subject there is: judge(observation, …)."""
 
     def rule(judge: Callable[..., Answer]) -> Evaluate:
+        own = name or judge.__name__
+        clear = (Clear(own, subject),)
+
         @wraps(judge)
         def evaluate(observation: Observation, history: History, orders: StandingOrders) -> tuple[Judgement, ...]:
-            return _judgement(name or judge.__name__, subject, judge(observation, history, orders))
+            answer = judge(observation, history, orders)
+            return clear if answer is None else _judgement(own, subject, answer)
 
         return evaluate
 
     return rule
 
 
-def _judgement(rule: str, subject: str, answer: Answer) -> tuple[Judgement, ...]:
-    if answer is None:
-        return (Clear(rule, subject),)
+def _judgement(rule: str, subject: str, answer: Finding | NotTaken | _NotJudged | str) -> tuple[Judgement, ...]:
     if isinstance(answer, str):
         return (Unknown(rule, subject, answer),)
     return () if isinstance(answer, _NotJudged) else (answer,)
