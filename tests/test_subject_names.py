@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -15,6 +16,7 @@ from monitord.core.subjects.registry import SUBJECTS
 
 PACKAGE = Path(monitord.__file__).parent
 NAMES = frozenset(subject.name for subject in SUBJECTS)
+NAMED = re.compile("|".join(NAMES))  # most files need not be parsed
 # Whoever asks by a name: a mapping, a set, the history.
 LOOKUPS = frozenset(
     {"get", "pop", "setdefault", "add", "discard", "remove", "reading", "startswith", "watched_seconds", "kept"}
@@ -88,7 +90,8 @@ def found_branches() -> tuple[tuple[str, int, str], ...]:
         (place, line, name)
         for path in sorted(PACKAGE.rglob("*.py"))
         if not (place := path.relative_to(PACKAGE).as_posix()).startswith("core/subjects/")
-        for line, name in branches(ast.parse(path.read_text(encoding="utf-8")))
+        if NAMED.search(text := path.read_text(encoding="utf-8"))
+        for line, name in branches(ast.parse(text))
     )
 
 

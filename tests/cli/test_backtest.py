@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,13 @@ def uncounted() -> Night:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("backtest")
     asyncio.run(leave(directory / "state", eventful()))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def unconfirmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("unconfirmed")
+    asyncio.run(leave(directory / "state", uncounted()))
     return directory
 
 
@@ -141,14 +149,13 @@ def test_only_what_fired_in_the_time_asked_about_is_told(recorded: Path) -> None
     assert out.splitlines()[-1] == "Under the orders as they are nothing would have fired, and nothing did."
 
 
-async def test_an_alert_that_no_exact_count_confirms_is_told_to_rest_on_the_counters(tmp_path: Path) -> None:
-    await leave(tmp_path / "state", uncounted())
-    assert fields_of(tmp_path)["alerts"] == []
-    fields = fields_of(tmp_path, "--set", "orders.growth_limit=300000")
+def test_an_alert_that_no_exact_count_confirms_is_told_to_rest_on_the_counters(unconfirmed: Path) -> None:
+    assert fields_of(unconfirmed)["alerts"] == []
+    fields = fields_of(unconfirmed, "--set", "orders.growth_limit=300000")
     (alert,) = fields["alerts"]
     assert (alert["rule"], alert["counted"], alert["resolved_at"]) == ("table_growth_high", "by the counters", None)
     assert any("not counted exactly then" in caveat for caveat in fields["caveats"])
-    _, out, _ = backtest(tmp_path, "--set", "orders.growth_limit=300000")
+    _, out, _ = backtest(unconfirmed, "--set", "orders.growth_limit=300000")
     assert "~" in next(line for line in out.splitlines() if line.startswith("  new "))
 
 
@@ -197,10 +204,10 @@ def _half(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_nonsense, _half])
-async def test_a_recording_that_cannot_be_read_is_one_sentence_and_exit_3(
-    tmp_path: Path, damage: Callable[[Path], None]
+def test_a_recording_that_cannot_be_read_is_one_sentence_and_exit_3(
+    unconfirmed: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    await leave(tmp_path / "state", uncounted())
+    shutil.copytree(unconfirmed / "state", tmp_path / "state")
     damage(tmp_path / "state" / "snapshot.db")
     code, out, err = backtest(tmp_path, "--format", "json")
     assert (code, out) == (3, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import zlib
 from contextlib import closing
@@ -124,8 +125,8 @@ def test_nothing_recorded_is_unknown_in_every_form(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / FILE).exists()
 
 
-def test_a_last_report_of_another_shape_costs_the_baseline_and_not_the_verdict(tmp_path: Path) -> None:
-    asyncio.run(leave(tmp_path / "state", healthy()))
+def test_a_last_report_of_another_shape_costs_the_baseline_and_not_the_verdict(good: Path, tmp_path: Path) -> None:
+    shutil.copytree(good / "state", tmp_path / "state")
     with closing(sqlite3.connect(tmp_path / "state" / FILE)) as connection, connection:
         (body,) = connection.execute("SELECT body FROM whole_state").fetchone()
         written = json.dumps(json.loads(zlib.decompress(body)) | {"report": {"alerts": 7}})

@@ -54,7 +54,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitord.config.apart_child.read", read)
 
 
-def test_they_are_what_this_process_would_have_read(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_what_this_process_would_have_read_and_are_read_anew_each_time(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = load(environ(directory), directory)
     elsewhere(monkeypatch)
     reader = SettingsReader(environ(directory), directory, "1")
@@ -71,13 +73,8 @@ def test_they_are_what_this_process_would_have_read(directory: Path, monkeypatch
     assert record is not None
     assert record.orders == standing_orders(here)
     assert set(record.withheld) == {"MONITORD_CHECKS", "MONITORD_HTTP__TOKEN", "MONITORD_POSTGRES__DSN"}
-
-
-def test_they_are_read_anew_each_time(tmp_path: Path) -> None:
-    reader = SettingsReader({"MONITORD_PM2__HOME": ""}, tmp_path, "1")
-    assert reader.load().log_level == "info"
-    (tmp_path / ".env").write_text("MONITORD_LOG_LEVEL=debug\n")
-    assert reader.load().log_level == "debug"
+    (directory / ".env").write_text("MONITORD_LOG_LEVEL=debug\n")
+    assert (there.log_level, reader.load().log_level) == ("info", "debug")
 
 
 def test_mistakes_are_the_same_and_as_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

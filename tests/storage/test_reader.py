@@ -16,7 +16,7 @@ from monitord.core.orders import StandingOrders
 from monitord.storage import schema
 from monitord.storage.reader import CheckRun, read_history, read_snapshot, read_transitions, recorded_span
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
-from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
+from monitord.storage.store import CycleRecord, Store
 
 ORDERS = StandingOrders(probes=frozenset({"host"}), confirmations=1)
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
@@ -131,8 +131,9 @@ async def test_edges_are_kept_as_long_as_the_history_they_belong_to_and_older_on
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "KEEP_TRANSITIONS", 5)
-    turns = 2 * (FRAMES_PER_WHOLE + 1)  # to the third whole frame, at which the oldest go
-    looks = [host(number * 30, HIGH if number % 2 else LOW) for number in range(turns + 1)]
+    monkeypatch.setattr("monitord.storage.store.FRAMES_PER_WHOLE", 30)
+    turns = 2 * (30 + 1)  # to the third whole frame, at which the oldest go
+    looks = [host(number * 120, HIGH if number % 2 else LOW) for number in range(turns + 1)]
     edges = await record(tmp_path, looks)
     kept = read_transitions(tmp_path, NOON)
     span = recorded_span(tmp_path)
