@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.core.nights import ORDERS, Night
 
 from .program import PATIENCE
 
+MEMORY = Path("/dev/shm")
 SETTINGS = {
     "MONITORD_ORDERS__SERVICES": json.dumps(dict(ORDERS.services)),
     "MONITORD_REDIS__QUEUES": '["tree-builder"]',
@@ -25,8 +28,16 @@ SETTINGS = {
 async def leave(directory: Path, night: Night, *, rolled_up: bool = False) -> RunningHour:
     """What the daemon leaves of a night in its state directory; `rolled_up`: with what it keeps by the hour.
 
+    It is written in memory, where there is such a directory: a disk makes each of the cycles wait.
     Returns the hour that runs.
     """
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
+        hour = await _leave(Path(made) / "state", night, rolled_up=rolled_up)
+        shutil.copytree(Path(made) / "state", directory, dirs_exist_ok=True)
+    return hour
+
+
+async def _leave(directory: Path, night: Night, *, rolled_up: bool) -> RunningHour:
     store = Store(directory)
     await store.load(PATIENCE)
     hour, before = RunningHour(), History()
