@@ -1,7 +1,5 @@
 """One node of Solana's JSON-RPC: what is asked of it, how often, and what is wrong where no answer comes."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

@@ -8,8 +8,6 @@ and one of each app cost a tenth. What older versions have recorded, and what pa
 process, `service_app`: `Event Loop Latency p95: 3.65 ms | Heap Usage: 60.1 %`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -5,8 +5,6 @@ a ring of nine slots: label, root, how many have claimed, and a bitmap of who ha
 nine. Hourly labels are multiples of nine: all share one slot, and only the newest published root is on chain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal

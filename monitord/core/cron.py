@@ -5,8 +5,6 @@ set, the old cron takes a day that fits either; here, as for the schedules of re
 what is quiet by a schedule is never quiet at a time that its author may not have meant.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Which services a subject's work depends on, as the orders declare it: who seals, who feeds, who works off."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from shlex import quote

@@ -3,8 +3,6 @@
 A recording is a fold of `decide` over its observations.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field

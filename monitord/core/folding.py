@@ -4,8 +4,6 @@ A cycle that tells anybody anything is written with its whole state. So none of 
 one that would (another version of monitord judges it) ends the fold: what was not told is for the next cycle to tell.
 """
 
-from __future__ import annotations
-
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders

@@ -1,7 +1,5 @@
 """How long something may last, by the hour of the day (UTC): nights are quieter than days."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """How durations, sizes, counts and clock times are written, the same in every sentence and table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final

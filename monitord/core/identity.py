@@ -5,8 +5,6 @@ database. A copy elsewhere, a restored dump or a database made anew differ in on
 that were known to be there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Times of the wall clock in what is kept: fields of type `Moment` move with the clock when it is set."""
 
-from __future__ import annotations
-
 import collections.abc
 import dataclasses
 import types

@@ -1,7 +1,5 @@
 """Names: what a written one means (a pattern, unless there is a subject called so), and how a long one is cut."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Container, Iterable
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """The standing orders: every threshold once, with the defaults the user's own orders gave."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta

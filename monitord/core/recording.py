@@ -4,8 +4,6 @@ A whole frame stands by itself; the others say only what differs from the readin
 the observations that come back gives the same judgement as folding those that went in.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

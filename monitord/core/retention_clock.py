@@ -5,8 +5,6 @@ recorded already, and a wall clock ahead of that has to stay there for an hour f
 days therefore deletes what is too old an hour after its start.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Final
 

@@ -6,8 +6,6 @@ until it has caught up, and one that is set back by more begins that hour again,
 kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

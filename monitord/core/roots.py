@@ -1,7 +1,5 @@
 """What a recomputed root shows of a seal: it is the stored one, it is not, or that cannot be verified."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -1,7 +1,5 @@
 """Addresses of Solana: 32 bytes, written in base 58, and those that a program derives of seeds."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Final

@@ -1,7 +1,5 @@
 """The status: what one cycle knows, typed, as all forms render it. What could not be measured is None, never 0."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass

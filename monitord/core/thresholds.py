@@ -1,7 +1,5 @@
 """A limit with its direction, as it is written: `> 50`, `>= 50`, `< 1`, `<= 1`, `== 0`, `!= 0`, `outside 10..20`."""
 
-from __future__ import annotations
-
 import math
 import operator
 import re

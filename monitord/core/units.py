@@ -1,7 +1,5 @@
 """How settings are written: durations, sizes, percentages. Used by the settings and by the command line alike."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Final

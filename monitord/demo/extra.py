@@ -1,7 +1,5 @@
 """What only the demo needs, where it did not come with monitord: installed once, into an environment in the cache."""
 
-from __future__ import annotations
-
 import fcntl
 import importlib.metadata
 import importlib.util

@@ -16,8 +16,6 @@ for good sends nothing: its numbers stand as they were. An app in another langua
 with `pmx: false`.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -4,8 +4,6 @@ PM2 writes the line of an exit right before its event, so the two are nearly alw
 waits for the other a short while, and is then an exit by itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from monitord.core.model import ProcessExit

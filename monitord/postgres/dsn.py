@@ -6,8 +6,6 @@ libpq has it the other way round; and it has no place for a CA file that comes f
 apart here, and asyncpg never sees it.
 """
 
-from __future__ import annotations
-
 import re
 import ssl
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Turns what asyncpg, the kernel, TLS, Postgres or a PgBouncer say into a kind and one sentence without secrets."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 

@@ -3,8 +3,6 @@
 The catalogue and statistics functions used are the same from Postgres 14 to 18.
 """
 
-from __future__ import annotations
-
 
 def begin(statement_ms: int, lock_ms: int, idle_ms: int, search_path: tuple[str, ...]) -> str:
     """The opening of a read-only transaction, as one message and so one round trip.

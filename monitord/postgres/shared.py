@@ -4,8 +4,6 @@ Two at most, whatever the number of statements. One that was not done in time go
 is: there it costs those of its kind, and nobody else.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

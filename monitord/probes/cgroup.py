@@ -4,8 +4,6 @@ Layouts: cgroup v2 (one tree), v1 (a tree a controller) and hybrid (v1's memory 
 Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reads which epochs have been sealed, for which groups and how many of their channels, when, and what was not."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """The probe of a subject that a package adds: whatever breaks in it is a reading that failed, and says whose it is."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A backtest for people and for programs: what would have fired beside what did, and how far that is known."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final

@@ -1,7 +1,5 @@
 """A report as headings, sentences and tables: the same facts in the same order in each of its forms."""
 
-from __future__ import annotations
-
 from monitord.core.alerting.escalation import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Item, Paragraph, Section, Style, Verbatim

@@ -1,7 +1,5 @@
 """What `monitord check --explain` says: each subject, what is watched of it, and its limits in columns that line up."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The fleet as tiles: each thing that is watched by a name of its own, how it is, and its uptime of 24 h."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final

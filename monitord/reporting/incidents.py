@@ -1,7 +1,5 @@
 """Incidents as a list: on a terminal, and as JSON wherever they are shown."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final

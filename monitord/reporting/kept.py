@@ -1,7 +1,5 @@
 """The past by the hour in a report: in all, by the day, held against earlier windows and against the last GO."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final

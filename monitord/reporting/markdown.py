@@ -1,7 +1,5 @@
 """A report as GitHub Markdown; no value can become markup, a mention, a link or a cell of its own."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final

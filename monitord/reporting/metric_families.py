@@ -5,8 +5,6 @@ nor `fleet` is among the labels: they say where something was scraped, and Prome
 targets. `monitord_build_info` alone repeats them, so that a wrong list can be found out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

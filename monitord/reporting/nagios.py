@@ -3,8 +3,6 @@
 By the plugin guidelines: `'label'=value[UOM];warn;crit;min;max`, thresholds as ranges, `U` for what was not measured.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Final
 

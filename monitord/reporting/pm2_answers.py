@@ -4,8 +4,6 @@ PM2 prints an answer as one line of JSON, whatever it is: so it is an object tha
 first, and that can be piped on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar

@@ -1,7 +1,5 @@
 """The outline of a report, its sections on monitoring itself (blind spells, baseline), and it all for a terminal."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from monitord.core.blocks import Bullets, FactTable, Paragraph, Section, Style, without_plots

@@ -1,7 +1,5 @@
 """Each subject's section: how it stands, and that it is off, could not be measured, or not whole."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Silences, as the list of them, the status and the page show them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 

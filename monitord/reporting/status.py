@@ -1,7 +1,5 @@
 """The status as text: what was measured, subject by subject, and the verdict. What is not known says so, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final, Protocol

@@ -1,7 +1,5 @@
 """The pages' templates: where they lie, and that no value in them can become markup, or be missing without notice."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined

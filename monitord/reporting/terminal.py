@@ -1,7 +1,5 @@
 """Text for a terminal: cleaned of what could command it, cut and wrapped by the cells it takes, coloured if wanted."""
 
-from __future__ import annotations
-
 import shutil
 import textwrap
 import unicodedata

@@ -1,7 +1,5 @@
 """The alert book: what a rule's answers do to it. One alert replaces or explains another, or comes back again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """What an operator may ask of monitord, checked and made into a command. ValueError, a sentence, for what cannot be."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final

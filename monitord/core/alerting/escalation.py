@@ -4,8 +4,6 @@ Severity, component, issue, duration, and the impact: where epochs are watched, 
 and to claims. Where the rule does not say, the impact is given as not known, never as none.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime

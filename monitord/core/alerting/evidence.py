@@ -1,7 +1,5 @@
 """A finding's evidence as people read it: names without their units, numbers with them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Final

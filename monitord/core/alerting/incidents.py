@@ -1,7 +1,5 @@
 """Incidents: an alert that fired and what it explains, from first sign to resolution, made of the edges of alerts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime

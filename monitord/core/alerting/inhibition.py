@@ -10,8 +10,6 @@ out that differ in a number only (`sealer-1`, `sealer-2`). It is dead when none 
 explained by what is wholly dead, and by nothing less.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta

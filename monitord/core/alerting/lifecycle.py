@@ -14,8 +14,6 @@ One alert goes through `step` at each judgement of its subject:
     anything   + not taken -> as it was
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta

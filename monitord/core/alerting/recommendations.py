@@ -5,8 +5,6 @@ been past its limit for as long as FLOW_STALL, or sealing is stuck; space is to 
 limit; everything else that is critical is to be investigated, beginning with three things to check.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime

@@ -4,8 +4,6 @@ A silence lies over the book of alerts like a sheet. Underneath, each alert live
 explains others, flaps, ends. Only what would fire is put down as suppressed, and fires when the silence ends.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Whether what took part was sealed, and whether who used to take part still does, by the system's own recent past."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping

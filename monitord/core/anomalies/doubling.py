@@ -5,8 +5,6 @@ rises fourfold within hours does not pass for it: each window is twice the one b
 more rows than the same half of the one before. Nor does what a table has done before: it must be past its own peaks.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from monitord.core.anomalies.regression import value_at

@@ -1,7 +1,5 @@
 """Series whose steady rise is forecast: the memory of each process towards its limit, each disk until it is full."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """What is usual of the pipeline by its own recent past: trees, categories, and how many take part at an hour."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import median
 from typing import Final

@@ -6,8 +6,6 @@ a stall, and is never learned from, nor is one in which nobody looked: a limit g
 alerted. So hours that were past the limit from the first on are to be set by the operator.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final

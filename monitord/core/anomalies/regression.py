@@ -4,8 +4,6 @@ The slope is Theil and Sen's: the median of the slopes of all pairs. Its bounds 
 Mann-Kendall statistic allows at 95%; they hold for noise that does not remember itself, and are narrow otherwise.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Sequence

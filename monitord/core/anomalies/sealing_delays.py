@@ -1,7 +1,5 @@
 """How late a group usually seals, learned from its own seals; and what is later than nearly all of them."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -4,8 +4,6 @@ So a step, a warm-up, a cache that fills and stays, teeth and bursts are none. W
 have reached its limit soon enough, reckoned from no more than it has shown.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from itertools import accumulate, pairwise

@@ -5,8 +5,6 @@ taken only where the orders of then asked for one: here the counters fire it, an
 confirms it or takes it back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """How far a backtest can be believed: what the recording did not hold, in sentences."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """What fired: alerts from their firing to their end, made of edges, and two such accounts of one window compared."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

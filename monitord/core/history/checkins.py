@@ -1,7 +1,5 @@
 """What jobs that report by themselves have reported, and when a report of theirs may have been lost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final

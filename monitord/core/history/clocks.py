@@ -4,8 +4,6 @@ A step is what the wall clock has moved beyond the seconds that were lived throu
 so that ages stay what they are. Seals are judged by the server's clock, where that is known.
 """
 
-from __future__ import annotations
-
 from monitord.core import humanize
 from monitord.core.anomalies.trends import shifted
 from monitord.core.copying import replace

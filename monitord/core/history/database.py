@@ -1,7 +1,5 @@
 """Whether the database that is read is the one that was known: kept between cycles, and moved on by readings."""
 
-from __future__ import annotations
-
 from monitord.core.copying import replace
 from monitord.core.history.epochs import Sealed, window_seconds
 from monitord.core.history.model import History

@@ -5,8 +5,6 @@ never was is off, everywhere. Whether it is there the Postgres probe asks in eve
 picked up, and one that was seen before and vanishes is missed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Final

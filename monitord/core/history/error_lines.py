@@ -3,8 +3,6 @@
 Only time in which PM2's bus was heard counts. What was not heard is unknown: it ends no rise, and is no calm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final

@@ -7,8 +7,6 @@ counters are followed at every reading. Two exact counts with a shared bound add
 what the counters leave in doubt; what the counters prove they do not overrule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

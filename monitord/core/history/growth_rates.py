@@ -1,7 +1,5 @@
 """How fast rows come, and for how long none has, by what is kept of a table (growth.py)."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from monitord.core.anomalies import quiet_hours

@@ -1,7 +1,5 @@
 """What is kept of numbers between readings: what a counter rose by, since when one is past its limit, queues' jobs."""
 
-from __future__ import annotations
-
 from monitord.core.copying import replace
 from monitord.core.history.model import History, Measure, QueueHistory
 from monitord.core.model import Reading

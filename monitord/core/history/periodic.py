@@ -1,7 +1,5 @@
 """What comes and goes: which services are learned to, their runs, and the rhythm of these."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from monitord.core.copying import replace

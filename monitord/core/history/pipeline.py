@@ -1,7 +1,5 @@
 """What is remembered of the pipeline: the roots of each sealed label, who belongs to which group, what was there."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from monitord.core.copying import replace

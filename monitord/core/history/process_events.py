@@ -4,8 +4,6 @@ What was reported as it came is in the events of the next reading all the same, 
 and nobody is notified of it again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -1,7 +1,5 @@
 """What is remembered of PM2's processes and services: their last states, their ends and their restarts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -4,8 +4,6 @@
 a start as long as its listen_timeout. Until then they are neither wrong nor as expected; past it they are stuck.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 

@@ -3,8 +3,6 @@
 PM2 restarts a crashed process within milliseconds, so its `status` shows no crashes; its counters do.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

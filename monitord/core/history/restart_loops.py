@@ -1,7 +1,5 @@
 """A restart loop in detail: since when, how often, how long each run lasted and how it ended."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median

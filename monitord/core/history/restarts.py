@@ -6,8 +6,6 @@ process was like just before, or how PM2 is configured to keep it. What may have
 whole fleet that begins anew together is a deployment, PM2 coming back with its saved list, or the machine coming up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ or it is learned from the runs that were seen. Runs come unevenly: what is usual
 beginnings, of the days that are kept. A time that was overdue is no habit, unless there were two such.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """What one observation adds to the history: readings, the fleet, rows, seals, queues, trends, and what happened."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What monitord could not measure in the window: its probes failing, its absence, and what was not recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from monitord.core import humanize

@@ -1,7 +1,5 @@
 """The report: what was recorded of its window, folded once more."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime

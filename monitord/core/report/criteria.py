@@ -1,7 +1,5 @@
 """The report's success criteria: what the subjects declare, what all servers must meet, and the last of all alerts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from monitord.core import humanize

@@ -1,7 +1,5 @@
 """What the criteria are judged by, with the most and the least of each number of the subjects."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast

@@ -3,8 +3,6 @@
 A roll-up says how much and for how long, and not which alerts there were: nothing here is judged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final

@@ -1,7 +1,5 @@
 """How the facts of a report are worded, the same in every form of it. What is not known is put in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, Protocol

@@ -1,7 +1,5 @@
 """Every rule, in the order of causation, and how one takes the place of another."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from monitord.core.model import Finding

@@ -1,7 +1,5 @@
 """Judgement of any number that an app tells of itself, by the limits that somebody set for it by its name."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf

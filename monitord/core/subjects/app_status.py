@@ -1,7 +1,5 @@
 """What an app reports of itself, as the status document has it, and as metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final

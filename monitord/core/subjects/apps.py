@@ -3,8 +3,6 @@
 An app that reports nothing is not judged here: most languages do not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Final
 

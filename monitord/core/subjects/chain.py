@@ -1,7 +1,5 @@
 """Judgement of the chain: not reached, without what is said to be published, another root, another program."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final

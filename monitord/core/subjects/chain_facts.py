@@ -1,7 +1,5 @@
 """What is set of the chain, and what a reading of it says: of its nodes, the program, and what is published there."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The numbers of the checks, as they are drawn: few points, with every peak, trough and gap in them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Judgement of which database is read: another than it was, or a standby that is far behind its primary."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from monitord.core import humanize

@@ -1,7 +1,5 @@
 """Judgement of endpoints, which checks of one's own ask: down, slow, or with a certificate that expires soon."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Judgement of the epochs: whether they can be read, whether they are sealed, and who takes part in them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from monitord.core.anomalies.sealing_habits import update_epochs

@@ -1,7 +1,5 @@
 """Every label that fell due in the window, by group: when it was sealed, and how that compares with what is usual."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Judgement of the lines that a service writes to stderr: far more than it is used to. What they say nobody reads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final

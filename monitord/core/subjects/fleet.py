@@ -1,7 +1,5 @@
 """Shared by the rules about services: which are judged, the impact of a dead one, and its state once it is back."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Mapping
 from functools import partial
 from typing import Final

@@ -1,7 +1,5 @@
 """Judgement of the machine: disks that fill, memory that runs out."""
 
-from __future__ import annotations
-
 from functools import partial
 from shlex import quote
 from typing import Final

@@ -1,7 +1,5 @@
 """Judgement of jobs that report by themselves: no report in time, failed, or running for too long."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Judgement of the memory of services: past its limit, or rising towards it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Final

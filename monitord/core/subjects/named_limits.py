@@ -3,8 +3,6 @@
 What is named in the settings is asked for; where nothing is judged by it, that is a finding, and not fine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from monitord.core.history.model import History

@@ -3,8 +3,6 @@
 Nothing is judged before the habit is known, nor where the orders want none of it: nobody set these limits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from typing import Final

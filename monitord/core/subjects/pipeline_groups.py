@@ -1,7 +1,5 @@
 """Judgement of who belongs where: channels of a group whose channels are set, groups that nobody knows, categories."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from typing import Final

@@ -1,7 +1,5 @@
 """The settings of the pipeline."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal

@@ -1,7 +1,5 @@
 """Judgement of the stages: signals grow old, participants stay away, trees are behind, nothing is published."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Judgement of PM2 itself: away, or come back without its list."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from shlex import quote
 

@@ -1,7 +1,5 @@
 """The services over the window: the states of each, its memory, how often it restarted and why."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Judgement of Postgres: away or refusing, another database than it was, a standby behind, and its tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Final
 

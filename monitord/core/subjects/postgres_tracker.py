@@ -1,7 +1,5 @@
 """The tables over the window: how many rows came, hour by hour."""
 
-from __future__ import annotations
-
 from monitord.core.anomalies.regression import value_at
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import FoldedCycle, FoldedWindow

@@ -1,7 +1,5 @@
 """Judgement of a queue's jobs beside how many wait: they fail, none finishes, or one waits for long."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Judgement of what Redis holds: it gives keys up for want of memory, will soon be full, or holds none any more."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Final
 

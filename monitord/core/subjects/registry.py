@@ -1,7 +1,5 @@
 """Every watched subject, in the order in which they are shown, and what packages add to them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Judgement of services that PM2 restarts again and again: in a loop, or now and then for days."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from monitord.core import humanize

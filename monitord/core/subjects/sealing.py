@@ -1,7 +1,5 @@
 """Judgement of when each group seals: late, stuck, or slower than it ever was."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from typing import Final

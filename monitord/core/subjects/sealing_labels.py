@@ -1,7 +1,5 @@
 """Judgement of which labels each group seals: with gaps, off the calendar, or behind other groups."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

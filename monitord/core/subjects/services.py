@@ -1,7 +1,5 @@
 """Judgement of services: present, in their expected state, alive for the kernel, run as often as usual."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from shlex import quote
 from typing import Final

@@ -1,7 +1,5 @@
 """Judgement of watched tables: growing past the limit, or not growing at all."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Judgement of what the operator asks: of Postgres a number past its limit, or data too old; what a plugin says."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 

@@ -1,7 +1,5 @@
 """The shop as PM2 and monitord are given it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """Reads what a job has reported to the page: its reports are kept in the state directory as they come."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from dataclasses import dataclass

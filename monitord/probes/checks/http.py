@@ -1,7 +1,5 @@
 """A check of an address over HTTP: it answers as it should, within its time. Nothing of the answer is kept."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Mapping

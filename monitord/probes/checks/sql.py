@@ -1,7 +1,5 @@
 """Asks Postgres what the operator wrote: a number, or how old the newest of something is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from monitord.core.model import sample

@@ -1,7 +1,5 @@
 """A check of an address: it accepts a connection, over TLS where that is asked for, within its time."""
 
-from __future__ import annotations
-
 import asyncio
 
 from monitord.config.checks import TcpCheckSettings

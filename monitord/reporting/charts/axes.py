@@ -4,8 +4,6 @@ A plot is as wide as the page lets it be and as high as it says. Places along it
 pixels, so that letters are of one size on a phone and on paper. Colours are classes, which the style sheet fills in.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The plots of a report as SVG: a service's states, its memory, a table's rows, a group's sealing delays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final

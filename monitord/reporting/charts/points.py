@@ -3,8 +3,6 @@
 The page's script shows the words under the pointer and to the keyboard.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 

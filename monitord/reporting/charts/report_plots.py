@@ -1,7 +1,5 @@
 """The plots of a report by their names, as the blocks ask for them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Final

@@ -1,7 +1,5 @@
 """SVG as text that is escaped unless it was built here: what a value says can never become markup."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from markupsafe import Markup, escape
