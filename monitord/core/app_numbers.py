@@ -16,6 +16,7 @@ from typing import Final
 
 from monitord.core.copying import slot_by_slot
 from monitord.core.names import distinct
+from monitord.core.units import SIZES
 
 # What PM2's own instrumentation (@pm2/io, which every Node app under PM2 is started with) calls its figures.
 LOOP_P95: Final = "Event Loop Latency p95"
@@ -41,12 +42,6 @@ _IS: Final = ": "
 _NEXT: Final = b";"
 _MOST_CHOICES: Final = 16  # of one form: orders change, and how many numbers there are in all
 _MILLISECONDS: Final[Mapping[str, float]] = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
-_BYTES: Final[Mapping[str, float]] = {
-    "B": 1.0,
-    **{f"{letter}B": 1000.0**power for power, letter in enumerate("kMGT", 1)},
-    **{f"{letter}iB": 1024.0**power for power, letter in enumerate("KMGT", 1)},
-    "KB": 1000.0,
-}
 
 
 @slot_by_slot
@@ -177,20 +172,25 @@ def numbers(form: str, values: str) -> dict[str, AppNumber]:
     }
 
 
-def _at(values: str, place: int) -> float | None:
+def _at(values: str, place: int | None) -> float | None:
     """The value at a place; None where there is none."""
+    if place is None:
+        return None
     try:
         return float(values.split(" ", place + 1)[place])
     except (ValueError, IndexError):
         return None
 
 
+def _number_at(names: _Names, values: str, place: int | None) -> AppNumber | None:
+    value = _at(values, place)
+    return None if value is None or place is None else AppNumber(value, names.units[place])
+
+
 def figure(form: str, values: str, name: str) -> AppNumber | None:
     """One of the numbers; None where there is none of that name."""
     names = _names(form)
-    place = names.places.get(name)
-    value = None if place is None else _at(values, place)
-    return None if value is None or place is None else AppNumber(value, names.units[place])
+    return _number_at(names, values, names.places.get(name))
 
 
 def milliseconds_of(form: str, values: str, name: str) -> float | None:
@@ -199,29 +199,19 @@ def milliseconds_of(form: str, values: str, name: str) -> float | None:
     if found is None:
         return None
     place, factor = found
-    try:
-        return float(values.split(" ", place + 1)[place]) * factor
-    except (ValueError, IndexError):
-        return None
+    value = _at(values, place)
+    return None if value is None else value * factor
 
 
 def called(form: str, values: str, name: str) -> AppNumber | None:
     """The number that somebody calls so: in whatever case, PM2's own also without `Latency`."""
     names = _names(form)
-    place = names.called[name]
-    value = None if place is None else _at(values, place)
-    return None if value is None or place is None else AppNumber(value, names.units[place])
+    return _number_at(names, values, names.called[name])
 
 
 def value_called(form: str, values: str, name: str) -> float | None:
     """The value alone of the number that somebody calls so."""
-    place = _names(form).called[name]
-    if place is None:
-        return None
-    try:
-        return float(values.split(" ", place + 1)[place])
-    except (ValueError, IndexError):
-        return None
+    return _at(values, _names(form).called[name])
 
 
 def same_number(name: str) -> str:
@@ -243,7 +233,7 @@ def milliseconds(number: AppNumber | None) -> float | None:
 
 
 def size(number: AppNumber | None) -> float | None:
-    return _in(number, _BYTES)
+    return _in(number, SIZES)
 
 
 def _in(number: AppNumber | None, units: Mapping[str, float]) -> float | None:

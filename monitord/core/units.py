@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES: Final[dict[str, int]] = {
+SIZES: Final[dict[str, int]] = {
     "B": 1,
     **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
     **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
@@ -43,7 +43,7 @@ def size(text: str) -> int:
         if _NUMBER.fullmatch(text):
             raise ValueError(f"{text!r} has no unit; write {text}MB or {text}GiB")
         raise ValueError(f"{text!r} is no size; write 500MB, 2GB or 2GiB")
-    factor = next(factor for name, factor in _SIZES.items() if name.lower() == match[2].lower())
+    factor = next(factor for name, factor in SIZES.items() if name.lower() == match[2].lower())
     found = float(match[1]) * factor
     if found > LARGEST:
         raise ValueError(f"{text!r} is more than any machine holds")

@@ -3,9 +3,9 @@
 from monitord.core.alerting.escalation import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Item, Paragraph, Section, Style, Verbatim
-from monitord.core.humanize import plural
+from monitord.core.humanize import plural, sentence
 from monitord.core.report.model import Report
-from monitord.core.report.wording import PREPARED, at, ending, evidence, met, sentence, spell
+from monitord.core.report.wording import PREPARED, at, ending, evidence, met, spell
 
 
 def criteria(report: Report) -> Section:

@@ -13,9 +13,9 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from monitord.core.blocks import Block, Cell, FoldedGrid, Grid, Member, Meter, Plot, Plots, Section, Style, in_words
-from monitord.core.humanize import NOTHING
+from monitord.core.humanize import NOTHING, dated, sentence
 from monitord.core.report.model import Report
-from monitord.core.report.wording import blindness, dated, length, sentence, style_of
+from monitord.core.report.wording import blindness, length, style_of
 from monitord.reporting.charts.report_plots import report_plots
 from monitord.reporting.charts.spark import meter
 from monitord.reporting.charts.svg import joined, tag

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Style, Verbatim
+from monitord.core.humanize import sentence
 from monitord.core.report.model import Report
-from monitord.core.report.wording import blindness, length, sentence, style_of
+from monitord.core.report.wording import blindness, length, style_of
 from monitord.reporting.report import sections
 from monitord.reporting.terminal import clean
 

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from monitord.core.blocks import Bullets, FactTable, Paragraph, Section, Style, without_plots
+from monitord.core.humanize import dated, sentence
 from monitord.core.report.model import Report
-from monitord.core.report.wording import MOST, WHY_BLIND, blindness, dated, length, sentence, span, style_of
+from monitord.core.report.wording import MOST, WHY_BLIND, blindness, length, span, style_of
 from monitord.core.status import read_status
 from monitord.core.subjects.registry import registered
 from monitord.reporting import kept

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 from monitord.core import humanize
 from monitord.core.alerting.escalation import annotations_of, escalation
 from monitord.core.alerting.incidents import Incident
+from monitord.core.humanize import sentence
 from monitord.core.model import Alert
 from monitord.core.report.model import Report
-from monitord.core.report.wording import evidence, sentence
+from monitord.core.report.wording import evidence
 from monitord.reporting.blocks import incidents as incidents_section
 from monitord.reporting.html import IllustratedSection, illustrated
 from monitord.web.async_cache import value_of

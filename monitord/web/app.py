@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitord.config.listening import is_loopback
-from monitord.core.report.wording import sentence
+from monitord.core.humanize import sentence
 from monitord.web import params, pings
 from monitord.web.api import Api, Handler, Place, health, problem
 from monitord.web.auth import TokenAuth, TooManyGuesses, bearer, password

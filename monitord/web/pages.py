@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from monitord.core.report.wording import sentence
+from monitord.core.humanize import sentence
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.pm2_status import STATUS as SERVICES
 from monitord.reporting.html import IllustratedSection, ReportHead, report_head, report_sections

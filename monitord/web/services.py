@@ -9,9 +9,9 @@ from urllib.parse import quote
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Block, Bullets, Paragraph, Style
-from monitord.core.humanize import UNKNOWN
+from monitord.core.humanize import UNKNOWN, dated, sentence, worded
 from monitord.core.report.model import Report, ServiceReport
-from monitord.core.report.wording import dated, restarts, sentence, worded
+from monitord.core.report.wording import restarts
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.app_limits import limits_said, value_said
 from monitord.core.subjects.errors import rate

@@ -8,10 +8,7 @@ from monitord.core import humanize
 from monitord.core.alerting.evidence import evidence_rows
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
-from monitord.core.humanize import UNKNOWN as UNKNOWN
-from monitord.core.humanize import dated as dated
-from monitord.core.humanize import sentence as sentence
-from monitord.core.humanize import worded as worded
+from monitord.core.humanize import dated, worded
 from monitord.core.model import Finding
 from monitord.core.report.model import Criterion, Hour, PreparationState, Report, SealReport, ServiceReport, TableReport
 

@@ -7,6 +7,7 @@ from typing import Final
 from markupsafe import Markup
 
 from monitord.core import humanize
+from monitord.core.humanize import UNKNOWN, dated, worded
 from monitord.core.report.model import (
     CheckReport,
     GroupReport,
@@ -16,7 +17,7 @@ from monitord.core.report.model import (
     StateStretch,
     TableReport,
 )
-from monitord.core.report.wording import UNKNOWN, dated, is_above, seal_state, worded
+from monitord.core.report.wording import is_above, seal_state
 from monitord.core.subjects.check_rules import with_unit
 from monitord.reporting.charts.axes import (
     Scale,
