@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +24,6 @@ from monitord.core.history.model import History
 from monitord.core.model import RANK, Alert, Observation, Status
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
-from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 from monitord.jsonable import document
 from monitord.probes import Probes
@@ -111,7 +110,7 @@ async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> i
         heading = f"monitord check, {humanize.timestamp(now)}, took {humanize.duration(took / 1000.0)}"
         notes = (UNVERIFIED,) if probes.tls_unverified else ()
         if found.word:
-            notes = (*notes, f"{found.word[:1].upper()}{found.word[1:]}.")
+            notes = (*notes, f"{humanize.capital(found.word)}.")
         view = StatusView(report, orders, now.timestamp())
         say(text(view, heading, stdout_terminal(), notes))
     return EXIT_CODES[report.status]
@@ -151,7 +150,7 @@ def _unasked(found: CommandSettings, orders: StandingOrders, history: History, *
     if idle := found.judges_nothing:
         return "; ".join(idle)
     watched = [one for one in registered() if one.name in orders.probes]
-    if roster_lost and any(one.learns and not _named(one, orders) for one in watched):
+    if roster_lost and any(one.learns and not one.named(orders) for one in watched):
         return "the roster that was learned cannot be read, so that a service may be missed that nobody asks for"
     return ""
 
@@ -170,17 +169,12 @@ def _shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
             continue
         if not subject.members or subject.members in watched.unnamed:
             continue
-        held, wanted = _named(subject, asked), _named(subject, watched)
+        held, wanted = subject.named(asked), subject.named(watched)
         # What is learned is learned from the snapshot, which a check reads too.
         names = [] if subject.learns and not held else [name for name in wanted if name not in held]
         if names:
             found.append(f"the {subject.member}{'s' if len(names) > 1 else ''} {humanize.listed(names)}")
     return humanize.listed(found)
-
-
-def _named(subject: Subject, orders: StandingOrders) -> Collection[str]:
-    names: Collection[str] = getattr(orders, subject.members)
-    return names
 
 
 async def _holder(directory: Path) -> int | None:

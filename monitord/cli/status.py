@@ -73,7 +73,7 @@ async def _status(found: CommandSettings, style: str) -> int:
         ago = humanize.duration(age.total_seconds())
         heading = f"monitord status ({who}), last check {ago} ago, {humanize.timestamp(at)}"
         quiet = in_force_line(held.silences, now)
-        where = f"{found.word[:1].upper()}{found.word[1:]}." if found.word else ""
+        where = f"{humanize.capital(found.word)}." if found.word else ""
         notes = tuple(filter(None, (where, quiet, f"STALE: {trouble}." if trouble else "")))
         orders = found.record.orders if found.record is not None else standing_orders(settings)
         view = StatusView(replace(held.report, status=fields["status"]), orders, now.timestamp())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,7 @@ from monitord.config.schema import section_kind, settings_class
 from monitord.config.sections import SettingsSection
 from monitord.config.settings import Settings, paths, variable_of
 from monitord.config.sources import ENVIRONMENT
+from monitord.core.humanize import capital
 from monitord.core.model import Severity
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus
@@ -95,7 +96,7 @@ def _why_not(subject: Subject, settings: Settings, orders: StandingOrders) -> st
     section = getattr(settings, subject.name, None)
     if subject.hint:
         why = subject.hint.removeprefix("Not watched").lstrip(":. ")
-        return why[:1].upper() + why[1:]
+        return capital(why)
     for needed in filter(None, (subject.server, subject.beside)):
         one = subject_named(needed)
         if one is not None and one is not subject and needed not in orders.probes:
@@ -113,7 +114,7 @@ def _why_not(subject: Subject, settings: Settings, orders: StandingOrders) -> st
 def _members(
     subject: Subject, sources: Mapping[str, str], orders: StandingOrders, report: FleetStatus
 ) -> Iterator[tuple[str, str]]:
-    named: Collection[str] = getattr(orders, subject.members) if subject.members else ()
+    named = subject.named(orders)
     naming = ("orders", subject.members) if subject.members in subject.limits else (subject.name, subject.members)
     source = sources.get(variable_of(*dict.fromkeys(naming)), DEFAULT)
     section = report.sections.get(subject.members_section)

@@ -102,6 +102,11 @@ def worded(say: Callable[[float], str], value: float | None, otherwise: str = UN
     return otherwise if value is None else say(value)
 
 
+def capital(text: str) -> str:
+    """A text as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
 def sentence(text: str) -> str:
     """`text` with a full stop, if it has no end of its own."""
     text = text.rstrip()

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
+from monitord.core.humanize import capital
 from monitord.imports import without
 from monitord.jsonable import first_line, in_json, named
 from monitord.logging.writers import HourlyFiles, LineWriter, WriteTrouble, stream_writer
@@ -91,7 +92,7 @@ class JsonLog:
         details: dict[str, object] = {} if error is None else {"error": named(error)}
         if error is not None and self._level == "debug":
             details["traceback"] = "".join(traceback.format_exception(error))
-        self.emit("internal_error", "error", f"{what[:1].upper()}{what[1:]}{why}.", **details)
+        self.emit("internal_error", "error", f"{capital(what)}{why}.", **details)
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Mask these texts wherever they stand, from now on. Those under 8 characters are words, and are left."""

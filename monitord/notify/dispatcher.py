@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from monitord import __version__
 from monitord.config.settings import Settings
 from monitord.core.engine import Decision
+from monitord.core.humanize import capital
 from monitord.core.model import Unmeasured
 from monitord.core.report.model import Report
 from monitord.core.status import verdict
@@ -122,7 +123,7 @@ class Dispatcher:
         if is_taken:
             self._log.emit("heartbeat_recovered", "info", "The heartbeat is accepted again.")
         else:
-            self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
+            self._log.emit("heartbeat_failed", "warning", f"{capital(error)}.", error=error)
 
     async def _key(self, settings: Settings) -> bytes:
         """What signs acknowledgements; nothing where no page is there for others, or there is no key to be had."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from monitord.core.alerting.silences import CommandOutcome
 from monitord.core.engine import Decision, ProbeEdge
-from monitord.core.humanize import duration, timestamp
+from monitord.core.humanize import capital, duration, timestamp
 from monitord.core.model import Action, ServiceEvent, Silence, Transition, Unmeasured
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
@@ -33,7 +33,7 @@ class EventLog:
             about = {"from": decision.at - timedelta(seconds=gap), "to": decision.at, "seconds": round(gap, 1)}
             self._log.emit("monitoring_gap", "warning", message, **about)
         for note in decision.notes:
-            self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
+            self._log.emit("history_rebased", "info", capital(note) + ".")
         faults = decision.internal_faults
         for fault in faults:
             if fault not in self._faults:

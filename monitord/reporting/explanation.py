@@ -8,6 +8,7 @@ from typing import Final
 
 from monitord.config.explanation import ExplainedLimit, ExplainedSubject
 from monitord.config.settings import PREFIX
+from monitord.core.humanize import capital
 from monitord.reporting.terminal import Terminal, cells, clean
 
 _GAP: Final = "  "
@@ -41,13 +42,13 @@ def explanation_text(subjects: Sequence[ExplainedSubject], files: Sequence[str],
     for one in subjects:
         lines += ["", *_subject(one, screen)]
     if unasked:
-        lines += ["", *screen.wrapped(f"{unasked[:1].upper()}{unasked[1:]}.", indent="")]
+        lines += ["", *screen.wrapped(f"{capital(unasked)}.", indent="")]
     return "\n".join(lines) + "\n"
 
 
 def _subject(one: ExplainedSubject, screen: Terminal) -> Iterator[str]:
     is_well = one.watched and not one.why
-    heading = f"{one.title[:1].upper()}{one.title[1:]}: {'watched' if one.watched else 'not watched'}"
+    heading = f"{capital(one.title)}: {'watched' if one.watched else 'not watched'}"
     yield screen.paint(clean(heading), "bold" if one.watched else "dim")
     if not is_well:
         yield from screen.wrapped(one.why)

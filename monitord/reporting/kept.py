@@ -82,7 +82,7 @@ def _tables(rows: Iterable[Rollup]) -> Iterator[tuple[str, str, Mapping[str, Rol
         for alone in (False, True):
             named = {series: family for series, family in found.items() if (series in single) is alone}
             if named:
-                kind = subject.title[:1].upper() + subject.title[1:]
+                kind = humanize.capital(subject.title)
                 yield (kind if alone else subject.heading), (subject.member.capitalize() or "Of"), named
 
 
@@ -101,7 +101,7 @@ def _columns(
 
 
 def _titles(family: RollupFamily) -> tuple[str, ...]:
-    title = family.title[:1].upper() + family.title[1:]
+    title = humanize.capital(family.title)
     match family.kind:
         case "state":
             return title, "Down", "Blind"

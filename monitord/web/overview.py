@@ -206,7 +206,7 @@ def _sentence(view: PageContext) -> str:
         many = f"{len(firing)} alerts fire: {critical} critical, {humanize.plural(len(firing) - critical, 'warning')}."
         return f"{many} The worst: {sentence(firing[0].summary)}"
     found = sentence(verdict(view.seen.report))
-    return found if firing else found[:1].upper() + found[1:]  # what fires may begin with a name
+    return found if firing else humanize.capital(found)  # what fires may begin with a name
 
 
 def _plots_note(view: PageContext) -> str:

@@ -61,7 +61,7 @@ def companions(probe: str, member: str, orders: StandingOrders) -> tuple[str, ..
 
 def _may_name(subject: Subject, names: tuple[str, ...], orders: StandingOrders) -> bool:
     """Whether a subject is one of these, or one of its members is; of members that are learned each name may be."""
-    members = getattr(orders, subject.members) if subject.members else ()
+    members = subject.named(orders)
     is_learned = bool(subject.members) and subject.member_sample is None
     return is_learned or any(any_means(names, name) for name in (subject.name, *members))
 

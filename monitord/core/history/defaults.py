@@ -102,7 +102,7 @@ def _without(observation: Observation, orders: StandingOrders, applied: Standing
     for probe in orders.probes - applied.probes:
         readings.pop(probe, None)
     for subject, _ in _declared():
-        off = frozenset(getattr(orders, subject.members)) - frozenset(getattr(applied, subject.members))
+        off = frozenset(subject.named(orders)) - frozenset(subject.named(applied))
         if off and (reading := readings.get(subject.name)) is not None and reading.gaps:
             readings[subject.name] = replace(reading, gaps=tuple(gap for gap in reading.gaps if gap.subject not in off))
     return observation if readings == observation.readings else replace(observation, readings=readings)

@@ -102,7 +102,7 @@ def _titles(orders: StandingOrders) -> str:
 def _named(probe: str) -> str:
     subject = subject_named(probe)
     what = subject.noun if subject is not None else probe
-    return what[:1].upper() + what[1:]
+    return humanize.capital(what)
 
 
 def _blips(probes: Sequence[str], facts: ReportFacts) -> Iterator[str]:

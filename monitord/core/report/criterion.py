@@ -235,7 +235,7 @@ def _state(
     if not _is_watched(item, subject, orders):
         return "not watched", (item.hint,)
     if history.reading(subject.name) is None:
-        return "unknown", (f"{subject.noun[:1].upper()}{subject.noun[1:]} could not be measured as the window ended.",)
+        return "unknown", (f"{humanize.capital(subject.noun)} could not be measured as the window ended.",)
     found = item.judge(history, orders)
     states: dict[bool | None, PreparationState] = {True: "done", False: "not done", None: "unknown"}
     return states[found.done], found.sentences

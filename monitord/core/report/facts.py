@@ -80,9 +80,7 @@ class Levels:
 
 
 def _names(family: LevelFamily, subject: Subject, orders: StandingOrders) -> Iterable[str]:
-    if family.names is not None:
-        return family.names(orders)
-    return getattr(orders, subject.members) if subject.members else ()
+    return family.names(orders) if family.names is not None else subject.named(orders)
 
 
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from operator import attrgetter
@@ -12,6 +12,7 @@ from monitord.core.blocks import Block, Section
 from monitord.core.codec import decode
 from monitord.core.copying import slot_by_slot
 from monitord.core.history.model import History
+from monitord.core.humanize import capital
 from monitord.core.model import (
     Alert,
     Clear,
@@ -606,7 +607,7 @@ class Subject:
             ("readings", self.title),
             ("noun", self.title),
             ("component", self.member),
-            ("heading", self.title[:1].upper() + self.title[1:]),
+            ("heading", capital(self.title)),
         ):
             if not getattr(self, name):
                 object.__setattr__(self, name, default)
@@ -615,6 +616,11 @@ class Subject:
     def members_section(self) -> str:
         """The section of the status document that is about its members ("": it has none)."""
         return self.status[0].name if self.status else ""
+
+    def named(self, orders: StandingOrders) -> Collection[str]:
+        """Its members that the orders name."""
+        names: Collection[str] = getattr(orders, self.members) if self.members else ()
+        return names
 
     def member_names(self, report: FleetStatus) -> tuple[str, ...]:
         """Its members, as far as they are known: the things that its first metrics by a label are of."""

@@ -254,7 +254,7 @@ def _no_restarts(facts: ReportFacts) -> CriterionResult:
             sentences.append(f"the orders called for one: {humanize.listed(whom)}")
         sentences = sentences or ["a service kept dying"]
         text = "; ".join(sentences)
-        return CriterionResult(False, f"{text[:1].upper()}{text[1:]}.", tuple(details))
+        return CriterionResult(False, f"{humanize.capital(text)}.", tuple(details))
     if "pm2" not in facts.orders.probes or not facts.of(SERVICE_REPORTS):
         return CriterionResult(None, "No services were watched.")
     if why := facts.too_blind("pm2"):

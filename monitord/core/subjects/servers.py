@@ -176,7 +176,7 @@ def unmeasured(
 
     def measured_now(alert: Alert, at: RecoveryContext) -> str:
         name = title if alert.subject == probe else alert.subject
-        return f"{name[:1].upper() + name[1:] if alert.subject == probe else name} can be measured again."
+        return f"{humanize.capital(name) if alert.subject == probe else name} can be measured again."
 
     return Rule(
         UNMEASURED_RULE,
