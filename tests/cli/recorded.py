@@ -14,10 +14,10 @@ from monitord.core.series import RollupContext
 from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import ORDERS, Night
+from tests.support.memory import memory_directory
 
 from .program import PATIENCE
 
-MEMORY = Path("/dev/shm")
 SETTINGS = {
     "MONITORD_ORDERS__SERVICES": json.dumps(dict(ORDERS.services)),
     "MONITORD_REDIS__QUEUES": '["tree-builder"]',
@@ -31,7 +31,7 @@ async def leave(directory: Path, night: Night, *, rolled_up: bool = False) -> Ru
     It is written in memory, where there is such a directory: a disk makes each of the cycles wait.
     Returns the hour that runs.
     """
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
+    with tempfile.TemporaryDirectory(dir=memory_directory()) as made:
         hour = await _leave(Path(made) / "state", night, rolled_up=rolled_up)
         shutil.copytree(Path(made) / "state", directory, dirs_exist_ok=True)
     return hour
