@@ -24,8 +24,9 @@ from .vocabulary import happens
 
 # A frame in so many stands by itself.
 WHOLE_EVERY = 25
-# So many cycles around all that is written in a night, monitord looks as often as ever, where it is `calm` between.
-AROUND = 10
+# So many cycles before and after all that is written in a night, monitord looks as often as ever, where it is `calm`
+# between. What happens is judged for longer than what is about to; before the start nothing has happened yet.
+BEFORE, AFTER = 3, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ def _stretches(story: Story) -> Iterator[tuple[float, float]]:
     marks = {0.0, *(step.at for step in story.steps if step.at >= 0), *(at for span in spans for at in span)}
     marks |= {at for wanted in story.mornings for at in (wanted.since, wanted.at)}
     # As many cycles before the next as fit, so that it is met in the rhythm of the whole night.
-    begins = {at: max(0.0, at // story.every - AROUND) * story.every for at in marks}
-    ends = {at: (at // story.every + AROUND) * story.every for at in marks}
+    begins = {at: max(0.0, at // story.every - BEFORE) * story.every for at in marks}
+    ends = {at: (at // story.every + (AFTER if at else BEFORE)) * story.every for at in marks}
     for before, after in itertools.pairwise(sorted(marks)):
         if begins[after] - ends[before] > story.calm:
             yield ends[before], story.calm

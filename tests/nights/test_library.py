@@ -21,7 +21,6 @@ FILES = sorted(HERE.glob("*.toml"), key=lambda path: int(path.stem.partition("-"
 # So many of a night's snapshots are read back, and so many of its observations recorded; some nights are judged again.
 MOST_CUTS, RECORDED = 3, 24
 IN_PIECES = frozenset(path.stem for path in FILES[::20])
-every_night = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 # What has fooled, or could fool, a watch of this fleet; each is a night, or several.
 TRAPS = (
@@ -67,18 +66,33 @@ TRAPS = (
 )
 
 
-# Nights are played one after another, each once for all that is asked of it, and then let go.
-@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
-def night(request: pytest.FixtureRequest) -> Played:
-    return play(known(request.param))
+# A night is played once for all that is asked of it, and then let go. What fails says by its function what was asked.
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_night_is_judged_as_its_file_says_across_snapshots_and_from_its_recording(path: Path) -> None:
+    night = play(known(path))
+    _covers_what_it_claims(night)
+    _is_judged_as_its_file_says(night)
+    _finds_what_its_rules_declare(night)
+    _ends_nothing_as_something_no_better_of_its_subject_begins(night)
+    _is_judged_the_same_across_snapshots(night)
+    _comes_back_from_its_recording_as_it_was(night)
 
 
-def test_a_night_is_judged_as_its_file_says(night: Played) -> None:
+def _covers_what_it_claims(night: Played) -> None:
+    story = night.story
+    fires = {f"{said.rule}:fires" for said in story.said if said.edge == "firing"}
+    silent = {f"{place.partition('/')[0]}:silent" for place in (*story.never, *story.suspected)}
+    assert story.covers, "it claims nothing"
+    assert set(story.covers) <= fires | silent
+    assert set(story.traps) <= set(TRAPS)
+
+
+def _is_judged_as_its_file_says(night: Played) -> None:
     told = complaints(night)
     assert not told, "\n".join([f"{night.story.name}.toml", *told, "-- what was said:", transcript(night)])
 
 
-def test_a_night_is_judged_the_same_across_snapshots(night: Played) -> None:
+def _is_judged_the_same_across_snapshots(night: Played) -> None:
     # What a snapshot gives back as it was, in the same order, is judged on as it would have been.
     for number in _some(cuts(night), MOST_CUTS):
         comes_back(night.night.looks[number].decision.state)
@@ -91,7 +105,7 @@ def _some(places: list[int], most: int) -> list[int]:
     return places if len(places) <= most else [places[n * (len(places) - 1) // (most - 1)] for n in range(most)]
 
 
-def test_what_is_found_is_what_its_rule_declares(night: Played) -> None:
+def _finds_what_its_rules_declare(night: Played) -> None:
     for alert in (edge.alert for edge in night.transitions):
         rule = declared(alert.rule, alert.probe)
         assert (rule.name, rule.probe) == (alert.rule, alert.probe)
@@ -104,7 +118,7 @@ TRUE_ENDS = {
 }
 
 
-def test_nothing_ends_as_something_no_better_of_its_subject_begins(night: Played) -> None:
+def _ends_nothing_as_something_no_better_of_its_subject_begins(night: Played) -> None:
     # Such an end is no good news, and must say so: its reason is what takes its place.
     looks = [look.decision.transitions for look in night.night.looks]
     ends = [(n, t) for n, edges in enumerate(looks) for t in edges if t.edge == "resolved" and t.reason in BY_READING]
@@ -120,22 +134,12 @@ def test_nothing_ends_as_something_no_better_of_its_subject_begins(night: Played
     assert contradicted == []
 
 
-def test_a_night_comes_back_from_its_recording_as_it_was(night: Played) -> None:
+def _comes_back_from_its_recording_as_it_was(night: Played) -> None:
     # What is equal is judged equally: it need not be folded once more. Around what happens first, frames differ most.
     looks = night.night.looks
     first = next((n for n, look in enumerate(looks) if look.decision.transitions or look.decision.events), 0)
     some = night.observations[max(0, first - RECORDED // 4) :][:RECORDED]
     assert list(through_frames(some)) == some
-
-
-@every_night
-def test_a_night_covers_what_it_claims(path: Path) -> None:
-    story = known(path)
-    fires = {f"{said.rule}:fires" for said in story.said if said.edge == "firing"}
-    silent = {f"{place.partition('/')[0]}:silent" for place in (*story.never, *story.suspected)}
-    assert story.covers, "it claims nothing"
-    assert set(story.covers) <= fires | silent
-    assert set(story.traps) <= set(TRAPS)
 
 
 def _claims() -> Iterable[str]:
