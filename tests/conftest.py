@@ -187,7 +187,7 @@ async def empty_database(postgres: PostgresServer) -> AsyncIterator[str]:
     name = f"empty_{next(_numbers)}"
     dsn = await postgres.create_database(name)
     yield dsn
-    await postgres.drop_database(name)
+    await postgres.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @pytest.fixture

@@ -140,7 +140,6 @@ def of_all(values: Iterable[bytes]) -> bytes:
 
 
 def of_each(values: str) -> list[str]:
-    """The values of each app in such a text."""
     return values.split(_NEXT.decode()) if values else []
 
 
@@ -163,7 +162,6 @@ def as_word(form: str, values: str) -> str:
 
 
 def numbers(form: str, values: str) -> dict[str, AppNumber]:
-    """The numbers by their names."""
     names = _names(form)
     return {
         name: AppNumber(value, names.units[place])
@@ -173,7 +171,6 @@ def numbers(form: str, values: str) -> dict[str, AppNumber]:
 
 
 def _at(values: str, place: int | None) -> float | None:
-    """The value at a place; None where there is none."""
     if place is None:
         return None
     try:
@@ -188,7 +185,6 @@ def _number_at(names: _Names, values: str, place: int | None) -> AppNumber | Non
 
 
 def figure(form: str, values: str, name: str) -> AppNumber | None:
-    """One of the numbers; None where there is none of that name."""
     names = _names(form)
     return _number_at(names, values, names.places.get(name))
 
@@ -210,7 +206,6 @@ def called(form: str, values: str, name: str) -> AppNumber | None:
 
 
 def value_called(form: str, values: str, name: str) -> float | None:
-    """The value alone of the number that somebody calls so."""
     return _at(values, _names(form).called[name])
 
 

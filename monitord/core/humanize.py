@@ -103,7 +103,6 @@ def worded(say: Callable[[float], str], value: float | None, otherwise: str = UN
 
 
 def capital(text: str) -> str:
-    """A text as a sentence begins."""
     return text[:1].upper() + text[1:]
 
 

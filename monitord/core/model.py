@@ -134,13 +134,11 @@ class Reading(_ByName):
         return {of: v if isinstance(v, int | float) else None for of, v in self.values(name, label).items()}
 
     def word(self, name: str, **labels: str) -> str | None:
-        """The word under a name and labels, or None where there is no such word."""
         wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
         found = next((s.value for s in self._of(name) if s.labels == wanted), None)
         return found if isinstance(found, str) else None
 
     def number(self, name: str, **labels: str) -> float | None:
-        """The number under a name and labels, or None where there is no such number."""
         try:
             found = self._by_name.get(name)
         except AttributeError:  # nobody has asked it yet

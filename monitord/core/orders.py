@@ -305,7 +305,6 @@ class StandingOrders:
 
     @property
     def limits_cpu(self) -> bool:
-        """Whether there is a service of which the share of a processor is judged."""
         if self.service_cpu is not None or self.service_cpu_by_name:
             return True
         return any(declared.cpu is not None for declared in self.service_by_name.values())

@@ -117,7 +117,7 @@ class Online:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """PM2 begins to end this process, whoever asked for it. `at`: Unix seconds, None if unsaid."""
+    """Whoever asked for it. `at`: Unix seconds, None if unsaid."""
 
     process: str
     service: str

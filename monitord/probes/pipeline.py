@@ -381,7 +381,6 @@ class PipelineProbe:
         return then
 
     def _waiting(self, label: int) -> asked.Waiting:
-        """What waits of a label of the window, by its signature and its stages."""
         signed = self._known.seals.get(label, {}).values()
         whole = self._known.stages.get(label, {}).values()
         return asked.Waiting(
@@ -470,7 +469,6 @@ class PipelineProbe:
             yield sample("group_unknown", strangers[name], group=distinct(name) or "-")
 
     def _of_troubles(self, labels: Sequence[int]) -> Iterator[Sample]:
-        """What is wrong with seals and their trees: how many of each group, and the newest by name."""
         trees, kept = self._tables[TREES].usable, self._tables[PARTICIPANTS].usable
         can = {"empty": True, "unlike": trees, "miscounted": trees and kept, "oversized": trees or kept}
         for name, group in self._groups.items():
@@ -571,7 +569,6 @@ class PipelineProbe:
                 yield from ((label, channel) for channel in one.found["unlike"][1])
 
     def _of_recomputed(self, found: Found) -> Iterator[Sample]:
-        """The last seal of each group that was recomputed, and those that did not match."""
         if self._settings.verify != "off":
             yield sample("verify_trouble", found.trouble, "")
         for name, group in self._groups.items():

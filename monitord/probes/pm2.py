@@ -60,7 +60,6 @@ class Pm2Probe:
         return Measured(tuple(samples), by=_daemon(self._home))
 
     async def ping(self) -> None:
-        """PM2's own ping, over the connection that is kept."""
         await self._client.ping()
 
     async def close(self) -> None:

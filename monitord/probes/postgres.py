@@ -196,7 +196,6 @@ class PostgresProbe:
         return f"; there is {' and '.join(found)}" if found else ""
 
     def listen(self, heard: Callable[[str], None]) -> None:
-        """From now on the end of the session's connection is noticed between readings, too."""
         self._session.listen(heard)
 
     async def ping(self) -> None:

@@ -51,7 +51,6 @@ class RedisProbe:
         self._turn = asyncio.Lock()
 
     def listen(self, heard: Callable[[str], None]) -> None:
-        """From now on the end of the kept connection is noticed between readings, too."""
         self._heard = heard
 
     async def ping(self) -> None:

@@ -122,7 +122,6 @@ def _cells(family: RollupFamily, row: Rollup | None) -> tuple[str, ...]:
 
 
 def figure(family: RollupFamily, row: Rollup | None) -> str:
-    """A roll-up in one cell: the uptime, the mean, or the sum."""
     if row is None:
         return UNKNOWN
     match family.kind:

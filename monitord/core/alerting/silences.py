@@ -85,7 +85,7 @@ def next_window(silence: Silence, now: datetime) -> datetime | None:
 
 
 def in_force(silences: Silences, now: datetime) -> tuple[Silence, ...]:
-    """The silences that keep something quiet at `now`, in the order they were made."""
+    """In the order in which they were made."""
     return tuple(silence for silence in silences.values() if quiet_until(silence, now) is not None)
 
 

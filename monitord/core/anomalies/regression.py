@@ -55,7 +55,6 @@ def value_at(points: Points, at: float) -> float:
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle of at least one value, which need not be in order."""
     return _middle(sorted(values))
 
 

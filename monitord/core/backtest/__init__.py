@@ -269,7 +269,6 @@ def uncountable(observation: Observation, tables: frozenset[str]) -> Observation
 
 
 def uncounted(observation: Observation) -> Observation:
-    """The observation as it would have been if no table had been counted."""
     reading = observation.readings["postgres"]
     kept = tuple(s for s in reading.samples if s.name != _COUNT)
     return replace(observation, readings={**observation.readings, "postgres": replace(reading, samples=kept)})

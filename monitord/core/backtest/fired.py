@@ -111,7 +111,7 @@ class Ledger:
         self._open.pop(place, None)
 
     def spells(self) -> tuple[Fired, ...]:
-        """Everything that fired so far, in the order of firing."""
+        """In the order of firing."""
         return tuple(sorted((*self._closed, *self._open.values()), key=lambda f: (f.fired_at, f.rule, f.subject)))
 
 
@@ -144,7 +144,6 @@ def fired(transitions: Iterable[Transition]) -> tuple[Fired, ...]:
 
 
 def between(spells: Iterable[Fired], since: datetime, until: datetime) -> tuple[Fired, ...]:
-    """Those that fired at any time from `since` to `until`."""
     return tuple(f for f in spells if f.fired_at <= until and (f.resolved_at is None or f.resolved_at > since))
 
 

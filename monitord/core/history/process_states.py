@@ -158,7 +158,6 @@ def followed(
 
 
 def is_heap_full(process: Process, limit: float) -> bool:
-    """Whether a process uses more than so many percent of the heap that Node may use."""
     if process.heap_limit is None:
         return False
     used = size(figure(process.app_form, process.app_values, HEAP_USED))

@@ -40,7 +40,6 @@ class BlindSpots:
         return tuple(sorted(found, key=lambda spell: (spell.start, spell.probe)))
 
     def notes(self) -> Iterator[str]:
-        """What there is to say of the recording as a whole."""
         if off := [s.readings for s in registered() if s.is_expected and s.name not in self._orders.probes]:
             yield f"Not watched, and so not judged: {humanize.listed(off)}."
         if not self._looks:
@@ -94,7 +93,6 @@ def covered(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def blind_seconds(blind: Iterable[Blind], probes: Iterable[str]) -> float:
-    """How long at least one of these probes was blind."""
     wanted = frozenset(probes)
     return covered((spell.start, spell.end) for spell in blind if spell.probe in wanted)
 

@@ -81,7 +81,6 @@ def _servers(orders: StandingOrders) -> list[Subject]:
 
 
 def _servers_reachable(facts: ReportFacts) -> CriterionResult:
-    """Every server that is watched answered throughout, as the one it was, and served its clients."""
     servers = _servers(facts.orders)
     measured = [subject for server in servers for subject in registered() if subject.server == server.name]
     probes = [subject.name for subject in measured if subject.name in facts.orders.probes]
@@ -137,7 +136,6 @@ def _unwatched_end(facts: ReportFacts) -> str:
 
 
 def _named_all(parts: Iterable[IncidentPart]) -> str:
-    """Alerts by rule and subject, to stand in a sentence."""
     return humanize.listed(list(dict.fromkeys(f"{part.alert.rule} {part.alert.subject}" for part in parts)))
 
 

@@ -114,7 +114,6 @@ class ReportFacts:
         return (part for incident in self.incidents for part in incident.parts if self._is_in_window(part))
 
     def against(self, criterion: str) -> tuple[IncidentPart, ...]:
-        """The alerts of the window that a criterion is judged by."""
         return tuple(part for part in self.parts() if self.rule_of(part.alert).criterion == criterion)
 
     def rule_of(self, alert: Alert) -> Rule:

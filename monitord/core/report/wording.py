@@ -91,7 +91,6 @@ def length(report: Report) -> str:
 
 
 def blindness(report: Report) -> str:
-    """For how long of the window monitord was blind, as a sentence."""
     missing = spells((found.start, found.end) for found in report.blind if found.why == "unrecorded")
     rest = sum(end - start for start, end in missing)
     unrecorded = [f"{humanize.duration(rest)} of it are not recorded, of a part at least."] if rest else []
@@ -111,7 +110,6 @@ def restarts(service: ServiceReport) -> str:
 
 
 def spell(part: IncidentPart, report: AsOf) -> str:
-    """From when to when one alert lasted, and when it fired."""
     start = at(part.alert.since, report)
     end = "still open" if part.ended_at is None else f"to {at(part.ended_at, report)}"
     quiet = f"silenced by {part.silenced_by}" if part.silenced_by else ""
@@ -122,7 +120,6 @@ def spell(part: IncidentPart, report: AsOf) -> str:
 
 
 def ending(incident: Incident, report: AsOf) -> str:
-    """When an incident ended and how long it was, or that it is still open."""
     lasted = humanize.duration(incident.duration_seconds(datetime.fromtimestamp(report.until, UTC)))
     if incident.ended_at is None:
         return f"not yet: still open, {lasted} so far"

@@ -81,7 +81,6 @@ def rules() -> tuple[Rule, ...]:
 
 
 def rule_names() -> tuple[str, ...]:
-    """The name of each rule once, in the order of the alphabet."""
     return tuple(sorted(catalogue().by_name))
 
 

@@ -13,9 +13,9 @@ from monitord.core.latest import latest, latest_by
 from monitord.core.model import RANK, Alert, Finding, Judgement, Observation, Severity, Unknown
 from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS
-from monitord.core.subjects.base import Impact, MetricFamily, RecoveryContext, Rule
+from monitord.core.subjects.base import Impact, MetricFamily, RecoveryContext
 from monitord.core.subjects.check_rules import with_unit
-from monitord.core.subjects.fleet import SERVICE, blocks_users, state_now
+from monitord.core.subjects.fleet import of_service, state_now
 from monitord.core.thresholds import threshold, written
 
 # Which numbers a run has shown: of those that are judged of every service, one that was shown before is missed.
@@ -109,7 +109,6 @@ def _ran_at(processes: Mapping[str, Process], moment: float) -> bool:
 
 
 def _numbers(name: str, processes: Mapping[str, Process]) -> list[AppNumber]:
-    """What the instances that run tell of a number."""
     running = [process for process in processes.values() if process.app_values and process.state == "online"]
     found = (called(process.app_form, process.app_values, name) for process in running)
     return [number for number in found if number is not None]
@@ -263,7 +262,6 @@ def limits_said(number: NumberStatus) -> str:
 
 
 def value_said(number: NumberStatus) -> str:
-    """A number with its unit, or why there is none, for people."""
     return f"unknown: {number.reason}" if number.value is None else _said(number)
 
 
@@ -310,15 +308,12 @@ def _end(written: str | None) -> float | None:
     return limit.value if limit is not None and limit.is_one_sided else None
 
 
-APP_NUMBER = Rule(
+APP_NUMBER = of_service(
     name="app_number",
-    probe="pm2",
     severities=("warning", "critical"),
     evaluate=app_number,
     members=number_statuses,
-    roles=SERVICE,
     runbook=("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "monitord check --explain"),
     impact=Impact(lambda alert, _: f"what {alert.subject} counts is past the limit that somebody set for it"),
-    blocking=blocks_users,
     recovered=_within_now,
 )

@@ -34,7 +34,6 @@ _NONE: Final[Mapping[str, AppNumber]] = {}
 
 
 def app_status(processes: Sequence[Process]) -> AppStatus | None:
-    """What the processes of a service report; None where they report nothing."""
     reported = [app_numbers.numbers(one.app_form, one.app_values) for one in processes if one.app_values]
     if not reported:
         return None

@@ -14,8 +14,8 @@ from monitord.core.latest import latest_by
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS, AppStatus, app_status
-from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Rule
-from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
+from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext
+from monitord.core.subjects.fleet import faces_users, fleet, of_service, state_now
 
 # The numbers come once a second; so long without one is no hiccup.
 STILL_SECONDS: Final = 10.0
@@ -171,29 +171,23 @@ _RUNBOOK: Final = (
     "{pm2} logs {name} --lines 50 --nostream",
     'top -b -n 1 -H -p "$({pm2} pid {name})" | head -n 20',
 )
-EVENT_LOOP_BLOCKED = Rule(
+EVENT_LOOP_BLOCKED = of_service(
     name="event_loop_blocked",
-    probe="pm2",
     evaluate=event_loop_blocked,
     absent="clear",
-    roles=SERVICE,
     dead_services=_blocked,
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"{alert.subject} answers late or not at all", _on_epochs_of_slow),
-    blocking=blocks_users,
     recovered=_turns_now,
 )
-HEAP_NEARLY_FULL = Rule(
+HEAP_NEARLY_FULL = of_service(
     name="heap_nearly_full",
-    probe="pm2",
     evaluate=heap_nearly_full,
     absent="clear",
-    roles=SERVICE,
     runbook=_RUNBOOK,
     impact=Impact(
         lambda alert, _: f"{alert.subject} slows down, and is ended when its heap is full", _on_epochs_of_slow
     ),
-    blocking=blocks_users,
     recovered=_has_heap_now,
 )
 RULES = (EVENT_LOOP_BLOCKED, HEAP_NEARLY_FULL)

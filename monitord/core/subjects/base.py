@@ -341,7 +341,6 @@ def metric_group(
     *declared: MetricRow | MetricFamily[T],
     label: str = "",
 ) -> MetricGroup[T]:
-    """Metrics of things of this kind, declared as `metrics_of` has them."""
     return MetricGroup(find, metrics_of(kind, *declared), label)
 
 
@@ -618,7 +617,6 @@ class Subject:
         return self.status[0].name if self.status else ""
 
     def named(self, orders: StandingOrders) -> Collection[str]:
-        """Its members that the orders name."""
         names: Collection[str] = getattr(orders, self.members) if self.members else ()
         return names
 

@@ -82,7 +82,6 @@ def _program(reading: Reading) -> dict[str, Any] | None:
 
 
 def _adopted(history: History, subject: str) -> History:
-    """The history in which the program is known as it was last read."""
     last = history.readings.get(chain_facts.NAME)
     program = None if last is None else _program(last)
     return (
@@ -157,7 +156,6 @@ def _behind(channel: str, what: dict[str, object]) -> str:
 
 
 def _evidence(found: _Wrong) -> dict[str, object]:
-    """How the first channels are, and the labels that are marked as published."""
     named = found[:_MOST_NAMED]
     labels = sorted({what["published"] for _, what in named})
     return {"channels": {channel: what["state"] for channel, what in named}, "labels": labels}

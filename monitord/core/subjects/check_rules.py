@@ -70,7 +70,6 @@ class JudgedCheck:
         return value if isinstance(value, int | float) else None
 
     def word(self, name: str) -> str:
-        """A word that was measured of it, or ""."""
         value = self.samples[name].value if name in self.samples else None
         return value if isinstance(value, str) else ""
 

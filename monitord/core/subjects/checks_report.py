@@ -53,7 +53,6 @@ def _checks_met(facts: ReportFacts) -> CriterionResult:
 
 
 def _came(reading: Reading) -> Mapping[str, float | None]:
-    """The checks whose result is known."""
     return dict.fromkeys(reading.values(KEPT, "check").keys() - {gap.subject for gap in reading.gaps}, 1.0)
 
 

@@ -66,7 +66,6 @@ def lag_limit(orders: StandingOrders) -> float:
 
 
 def lags(reading: Reading, orders: StandingOrders) -> bool:
-    """Whether this reading is of a standby too far behind."""
     lag = reading.number("replica_lag") if reading.number("replica") else None
     return lag is not None and lag > lag_limit(orders)
 

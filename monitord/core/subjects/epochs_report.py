@@ -32,7 +32,6 @@ SEALING_REPORT: Final = ReportPart("groups", _track, shown=lambda found: found.g
 
 
 def sealing(report: Report) -> Iterator[Section]:
-    """Each group's labels: how they came, and by name the ones that did not come as they should."""
     if not report.of(SEALING_REPORT).groups:  # there is nothing to say of them, either
         return
     parts = tuple(

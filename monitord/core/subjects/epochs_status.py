@@ -126,8 +126,6 @@ class GroupStatus:
 
 @dataclass(frozen=True, slots=True)
 class CurrentEpoch:
-    """The epoch that is collected now, and the one after it."""
-
     epoch: int
     next: int
     seconds_until_next: float

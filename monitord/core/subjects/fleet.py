@@ -86,7 +86,6 @@ def impact_of_dead(alert: Alert, orders: StandingOrders, lacks: str = "is missin
 
 
 def epoch_impact_of_dead(alert: Alert, orders: StandingOrders) -> EpochImpact:
-    """What a dead service means for collection, sealing and claims."""
     service = alert.subject
     seals, builds = bool(sealed(service, orders)), builds_trees(service, orders)
     claims = {
@@ -102,7 +101,6 @@ def epoch_impact_of_dead(alert: Alert, orders: StandingOrders) -> EpochImpact:
 
 
 def state_now(alert: Alert, at: RecoveryContext, again: str = " again") -> str | None:
-    """The state of a service, and since when."""
     name = alert.subject
     known = at.history.services.get(name)
     processes = list(known.lives.values()) if known is not None else []

@@ -287,7 +287,6 @@ def section(context: base.SectionContext) -> Iterator[Block]:
 
 
 def _latest(channels: Mapping[str, int]) -> str:
-    """The channels that were sealed last, those of one label together."""
     by_label: dict[int, list[str]] = {}
     for channel, at in channels.items():
         by_label.setdefault(at, []).append(channel)
@@ -329,7 +328,6 @@ def _collection(found: PipelineStatus, context: base.SectionContext) -> str:
 
 
 def _of_each(found: PipelineStatus, many: Callable[[GroupPipeline], int | None]) -> str:
-    """The number of each group that has one."""
     known = {group: number for group, one in found.groups.items() if (number := many(one)) is not None}
     return ", ".join(f"{group} {humanize.count(number)}" for group, number in known.items())
 

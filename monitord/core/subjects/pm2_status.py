@@ -150,7 +150,6 @@ METRICS: Final = (
 
 
 def _names(context: RollupContext) -> list[str]:
-    """The services that the status has, in its order."""
     if "pm2" not in context.orders.probes:
         return []
     roster = expected(context.history, context.orders)

@@ -82,7 +82,6 @@ def measured() -> tuple[Subject, ...]:
 
 
 def subject_named(name: str) -> Subject | None:
-    """The subject of this name; None where there is none, or it is not known any more."""
     return _by_name.get(name)
 
 

@@ -239,7 +239,6 @@ def service_frozen(observation: Observation, history: History, orders: StandingO
 
 
 def _runs_in_part(alert: Alert) -> bool:
-    """Whether other instances of the service still run."""
     instances = alert.finding.evidence.get("instances")
     return isinstance(instances, Mapping) and "online" in instances.values()
 

@@ -135,9 +135,6 @@ class PostgresServer(PortServer):
         await self.execute(f'CREATE DATABASE "{name}"')
         return self.dsn(name)
 
-    async def drop_database(self, name: str) -> None:
-        await self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
     async def stop(self) -> None:
         """Shut the server down in order, ending its connections. `start` brings it back."""
         self.resume()
