@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -12,15 +13,15 @@ from pathlib import Path
 import pytest
 
 import monitord
+from monitord.core.subjects import rule_names
 from monitord.core.subjects.registry import SUBJECTS
 
 PACKAGE = Path(monitord.__file__).parent
 NAMES = frozenset(subject.name for subject in SUBJECTS)
-NAMED = re.compile("|".join(NAMES))  # most files need not be parsed
-# Whoever asks by a name: a mapping, a set, the history.
-LOOKUPS = frozenset(
-    {"get", "pop", "setdefault", "add", "discard", "remove", "reading", "startswith", "watched_seconds", "kept"}
-)
+# A name between quotes, in a text that is another language's: SQL, HTML, a program.
+QUOTED = re.compile(rf"""["'](?:{"|".join(sorted(NAMES))})["']""")
+# Of core/subjects/, what serves every subject.
+SHARED = {"__init__", "base", "guard", "managers", "servers"}
 # The files of single subjects outside core/subjects/ that have other names than theirs.
 OWN = {
     "core/backtest/__init__.py": {"postgres"},
@@ -28,47 +29,88 @@ OWN = {
     "core/history/database.py": {"postgres"},
     "core/history/growth*.py": {"postgres"},
     "core/history/mounts.py": {"host"},
+    "core/history/process_events.py": {"pm2"},  # who did it, of an event
     "core/history/restarts.py": {"host", "pm2"},  # whether PM2 was restarted by a reboot, the host's boot time says
-    "testing/servers/*.py": {"pm2", "postgres"},
 }
 # Where such a word is none of a subject's names, or a list of subjects is what is to be written down.
 ELSEWHERE = {
+    "__main__.py": {"monitord"},  # the program's name
+    "cli/demo.py": {"pipeline"},  # a fleet of the demonstration
+    "cli/pm2_config.py": {"monitord"},  # the program's name among PM2's apps
     "cli/proof.py": {"chain"},  # a field of the document of a proof
-    "config/checks.py": {"host"},  # a header of HTTP
-    "config/loader.py": {"pm2"},  # a section of the settings whose default depends on the machine
+    "config/apart_child.py": {"pm2"},  # a section of the settings whose default depends on the user
+    "config/check_types.py": {"postgres"},  # an example
+    "config/checks.py": {"host", "postgres"},  # a header of HTTP; the server that checks in SQL ask
+    "config/loader.py": {"checks", "host", "pm2"},  # sections of the settings, of which two are at odds
+    "config/settings.py": {"postgres", "redis"},  # the settings that are addresses with a password
+    "config/types.py": {"postgres", "redis"},  # schemes of addresses
     "core/orders.py": {"pm2", "postgres", "epochs", "redis", "host"},  # orders that nobody made of settings
     "demo/*.py": NAMES,  # reads the public JSON, as any other reader of it, and names what it breaks
     "discovery/scan.py": {"epochs"},  # a column of what it asks
-    "postgres/dsn.py": {"host"},  # a parameter of libpq
+    "notify/channels/alertmanager.py": {"monitord"},  # the program's name
+    "notify/channels/pagerduty.py": {"monitord"},
+    "pm2/axm.py": {"monitord"},
+    "postgres/dsn.py": {"host", "monitord"},  # parameters of libpq, and the program's name
     "probes/__init__.py": NAMES,  # the registry of the probes
     "redis/connection.py": {"host"},  # a parameter of the client
-    "testing/servers/pm2_install.py": {"pm2"},  # the name of a package of npm
+    "reporting/metric_families.py": {"host"},  # a label: where monitord says it runs
+    "runtime/daemon.py": {"pm2"},  # who asked for a check
+    "testing/servers/*.py": {"pm2", "postgres", "monitord"},
+    "web/api.py": {"monitord"},  # the program's name
     "web/middleware.py": {"host"},  # a header of HTTP
+    "web/openapi.py": {"monitord", "pm2"},  # the program's name; who asked for a check
+    "web/rendering.py": {"monitord"},
+}
+# Who looks into the declaration of a single subject: the module of core/subjects/, and why.
+LOOKS_INTO = {
+    "chain/channels.py": {"chain_facts"},
+    "cli/proof.py": {"chain_facts"},
+    "config/judging.py": {"named_limits"},  # limits that name no service that is expected
+    "postgres/sampler.py": {"pipeline_cases"},
+    "probes/*.py": {"pipeline_settings", "pipeline_cases", "chain_facts"},
+    "probes/checks/*.py": {"check_rules", "endpoints", "values"},
+    "reporting/charts/*.py": {"check_rules", "checks_report", "epochs_report", "pm2_report", "postgres_report"},
+    "runtime/cycle.py": {"monitord"},  # what monitord measures of itself
+    "runtime/web_backend.py": {"check_rules"},  # jobs that report over HTTP
+    "testing/servers/solana.py": {"chain_facts"},
+    "web/pages.py": {"pm2_report", "pm2_status"},  # the page of one service
+    "web/records.py": {"checks_report", "pm2_report"},
+    "web/services.py": {"pm2", "pm2_report", "pm2_status", "app_limits", "errors"},
 }
 
 
-def branches(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Where a subject's name is compared, is a key or an element, or is asked for."""
+def spelled(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Where a subject's name is a value, whatever it is compared with; docstrings and types are none."""
+    left_out = {id(part) for node in ast.walk(tree) for part in prose_and_types(node)}
     for node in ast.walk(tree):
-        parts: list[ast.expr | None] = []
-        if isinstance(node, ast.Compare):
-            parts = [node.left, *node.comparators]
-        elif isinstance(node, ast.Dict):
-            parts = list(node.keys)
-        elif isinstance(node, ast.Set):
-            parts = list(node.elts)
-        elif isinstance(node, ast.Subscript) and not (isinstance(node.value, ast.Name) and node.value.id == "Literal"):
-            parts = [node.slice]
-        elif isinstance(node, ast.MatchValue):
-            parts = [node.value]
-        elif isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
-            parts = [node.value]  # and is compared under another name
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOOKUPS:
-            parts = list(node.args[:1])
-        for part in parts:
-            for each in part.elts if isinstance(part, ast.Tuple | ast.List) else [part]:
-                if isinstance(each, ast.Constant) and each.value in NAMES:
-                    yield each.lineno, str(each.value)
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes) or id(node) in left_out:
+            continue
+        text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
+        words = [text] if text in NAMES else text.split()
+        if len(words) > 1 and not NAMES.issuperset(words):
+            words = []  # a sentence
+        if text == text.strip():  # what else is a piece of a sentence
+            yield from ((node.lineno, word) for word in words if word in NAMES)
+        yield from ((node.lineno, hit.strip("\"'")) for hit in QUOTED.findall(text))
+
+
+def prose_and_types(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Expr):
+        yield node.value  # a docstring
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal":
+        yield from ast.walk(node.slice)
+
+
+def looked_into(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The modules of core/subjects/ that are imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules = (re.match(r"monitord\.core\.subjects\.(\w+)", name) for name in found)
+        named = {hit[1] for hit in modules if hit and (PACKAGE / "core/subjects" / f"{hit[1]}.py").exists()}
+        yield from ((getattr(node, "lineno", 0), module) for module in sorted(named))
 
 
 def is_own(place: str, name: str) -> bool:
@@ -77,42 +119,78 @@ def is_own(place: str, name: str) -> bool:
     return name in folders or file == name or file.startswith(f"{name}_")
 
 
-def allowed(path: str) -> set[str]:
-    return {
-        name for known in (OWN, ELSEWHERE) for form, names in known.items() if fnmatch(path, form) for name in names
-    }
+def allowed(path: str, *known: Mapping[str, AbstractSet[str]]) -> set[str]:
+    return {name for each in known for form, names in each.items() if fnmatch(path, form) for name in names}
+
+
+def is_of_one_subject(place: str) -> bool:
+    return place.startswith("core/subjects/") and Path(place).stem not in SHARED
 
 
 @cache
-def found_branches() -> tuple[tuple[str, int, str], ...]:
-    """The file, line and name of each branch outside the files of subjects."""
+def trees() -> tuple[tuple[str, ast.Module], ...]:
+    """The modules that are not the files of single subjects, by their places in the package."""
     return tuple(
-        (place, line, name)
+        (place, ast.parse(path.read_text(encoding="utf-8")))
         for path in sorted(PACKAGE.rglob("*.py"))
-        if not (place := path.relative_to(PACKAGE).as_posix()).startswith("core/subjects/")
-        if NAMED.search(text := path.read_text(encoding="utf-8"))
-        for line, name in branches(ast.parse(text))
+        if not is_of_one_subject(place := path.relative_to(PACKAGE).as_posix())
+    )
+
+
+@cache
+def found_names() -> tuple[tuple[str, int, str], ...]:
+    """The file, line and name of each outside the files of subjects."""
+    return tuple((place, line, name) for place, tree in trees() for line, name in spelled(tree))
+
+
+@cache
+def found_imports() -> tuple[tuple[str, int, str], ...]:
+    return tuple(
+        (place, line, module)
+        for place, tree in trees()
+        if not place.startswith(("core/subjects/", "demo/"))
+        for line, module in looked_into(tree)
+        if module not in SHARED | {"registry"}
     )
 
 
 def test_no_code_branches_on_a_subjects_name_outside_its_files() -> None:
     found = [
-        f"{place}:{line} branches on {name}"
-        for place, line, name in found_branches()
-        if name not in allowed(place) and not is_own(place, name)
+        f"{place}:{line} spells {name}"
+        for place, line, name in found_names()
+        if name not in allowed(place, OWN, ELSEWHERE) and not is_own(place, name)
+    ]
+    assert found == []
+
+
+def test_no_code_looks_into_a_subject_but_what_is_its_own() -> None:
+    found = [
+        f"{place}:{line} imports {module}"
+        for place, line, module in found_imports()
+        if module not in allowed(place, LOOKS_INTO)
     ]
     assert found == []
 
 
 def test_what_is_allowed_is_needed() -> None:
-    needed: dict[str, set[str]] = {}
-    for place, _, name in found_branches():
-        for form in (form for known in (OWN, ELSEWHERE) for form in known if fnmatch(place, form)):
-            needed.setdefault(form, set()).add(name)
-    for known in (OWN, ELSEWHERE):
+    unused = set()
+    for known, found in ((OWN | ELSEWHERE, found_names()), (LOOKS_INTO, found_imports())):
         for form, names in known.items():
-            unused = names - needed.get(form, set())
-            assert not unused or names is NAMES, f"{form} does not branch on {sorted(unused)}"
+            needed = {name for place, _, name in found if fnmatch(place, form)}
+            unused |= {(form, name) for name in names - needed if names is not NAMES}
+    assert unused == set()
+
+
+def test_no_template_script_or_style_names_a_subject_or_a_rule() -> None:
+    prose = {"monitord", "host"}  # the program, and a machine
+    names = re.compile(rf"\b(?:{'|'.join([*sorted(NAMES - prose), *rule_names()])})\b")
+    files = [
+        path
+        for path in PACKAGE.rglob("*")
+        if path.suffix in {".html", ".j2", ".js", ".css"} and "demo" not in path.parts
+    ]
+    assert len(files) > 20
+    assert {str(path): hit for path in files if (hit := names.findall(path.read_text(encoding="utf-8")))} == {}
 
 
 @pytest.mark.parametrize(
@@ -122,12 +200,44 @@ def test_what_is_allowed_is_needed() -> None:
         'if "redis" in orders.probes: pass',
         'if probe in ("host", "redis"): pass',
         'if orders.probes - {"redis"}: pass',
+        'if subject.name.startswith("redis"): pass',
+        'if subject.name in "postgres redis".split(): pass',
         'LIMITS = {"redis": 1}',
-        'SERVER = "redis"',
+        'SERVER: Final = "redis"',
+        'def limit(probe="redis"): pass',
+        'limit(probe="redis")',
+        'ORDER = dict(redis=1) | {**{"redis": 1}}',
+        'first = lambda: "redis"',
+        'if (one := "redis") == probe: pass',
+        'if f"redis{port}".startswith(probe): pass',
         'reading = readings["redis"]',
         'reading = readings.get("redis")',
+        'section = getattr(settings, "redis")',
         'match probe:\n    case "redis": pass',
+        'match probe:\n    case {"redis": found}: pass',
+        "SELECT = \"SELECT at FROM readings WHERE probe = 'redis'\"",
+        "SHOWN = \"{% if section.key == 'redis' %}\"",
     ],
 )
 def test_a_branch_is_found_however_it_is_written(code: str) -> None:
-    assert "redis" in [name for _, name in branches(ast.parse(code))]
+    assert "redis" in [name for _, name in spelled(ast.parse(code))]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from monitord.core.subjects.redis import REDIS",
+        "from monitord.core.subjects import redis",
+        "import monitord.core.subjects.redis",
+        "def f():\n    from monitord.core.subjects.redis_status import REDIS_SERVER\n",
+    ],
+)
+def test_who_compares_with_a_subject_itself_is_found_by_the_import(code: str) -> None:
+    assert [name.partition("_")[0] for _, name in looked_into(ast.parse(code))] == ["redis"]
+
+
+@pytest.mark.parametrize(
+    "code", ['"""redis"""', 'Name = Literal["redis"]', 'say("Redis is away: is the redis there?")', "redis = 1"]
+)
+def test_prose_types_and_variables_are_no_branches(code: str) -> None:
+    assert list(spelled(ast.parse(code))) == []

@@ -42,10 +42,6 @@ _LOOK_SECONDS: Final = 0.2
 _CLOSE_SECONDS: Final = 0.2
 # With less of the deadline left than this, nothing is asked again.
 _AGAIN_SECONDS: Final = 0.1
-UNVERIFIED: Final = (
-    "Postgres is talked to over TLS, but nobody checks who answers: set MONITORD_POSTGRES__CA_FILE, or ask for "
-    "verification in the DSN."
-)
 
 
 def add(subparsers: Subparsers) -> None:
@@ -108,7 +104,7 @@ async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> i
         if trouble:
             note(f"monitord: {trouble}; the check goes on without what it holds")
         heading = f"monitord check, {humanize.timestamp(now)}, took {humanize.duration(took / 1000.0)}"
-        notes = (UNVERIFIED,) if probes.tls_unverified else ()
+        notes = tuple(sentence for _, sentence in probes.tls_unverified)
         if found.word:
             notes = (*notes, f"{humanize.capital(found.word)}.")
         view = StatusView(report, orders, now.timestamp())

@@ -33,10 +33,9 @@ from monitord.core.model import (
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report, known_faults, shows_packages
 from monitord.core.subjects import catalogue, declared, rules
-from monitord.core.subjects.base import RecoveryContext
+from monitord.core.subjects.base import LEFT_WINDOW, RecoveryContext
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, title_of
-from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 
 # The reasons of an end that a reading brought: what is true since is known.
 BY_READING = frozenset({"", LEFT_WINDOW})

@@ -33,6 +33,10 @@ COUNT_AT_MOST_LIMITS = 10
 # Postgres may show inserts in its counters only ten seconds after their commit: an exact count that began no earlier
 # than the counters' window would miss what they have only now received, and refute a real flood.
 FLUSH_SECONDS = 15.0
+UNVERIFIED = (
+    "The connection to Postgres is encrypted, but nobody checks with whom: set MONITORD_POSTGRES__CA_FILE, or "
+    "sslmode=verify-full in the DSN."
+)
 # Packages add theirs as entry points of this group, by their subject's name.
 ENTRY_POINTS = "monitord.probes"
 Factory = Callable[["ProbeContext"], Probe]
@@ -246,9 +250,11 @@ class Probes:
             raise SettingsError(tuple(wrong))
 
     @property
-    def tls_unverified(self) -> bool:
-        """Whether a connection is to be encrypted without anyone checking who is at the other end."""
-        return self._context.opened is not None and self._context.opened.unverified
+    def tls_unverified(self) -> tuple[tuple[str, str], ...]:
+        """The servers with whom a connection is encrypted though nobody checks who answers, each with a sentence."""
+        if self._context.opened is None or not self._context.opened.unverified:
+            return ()
+        return (("postgres", UNVERIFIED),)
 
     @property
     def pinged(self) -> tuple[PingedProbe, ...]:

@@ -37,7 +37,7 @@ def covered_by(silence: Silence, alerts: Iterable[Alert]) -> list[Alert]:
 
 
 def about(silence: Silence) -> str:
-    """`gateway`, `everything on this host`, `service_down of gateway`."""
+    """`gateway`, `everything on this host`, `RULE of gateway`."""
     subject = "everything on this host" if silence.subject == "*" else silence.subject
     return f"{silence.rule} of {subject}" if silence.rule else subject
 

@@ -126,12 +126,8 @@ class Daemon:
         self._say_what_is_off(self._settings)
         await self._record_settings()
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
-        if self._probes.tls_unverified:
-            message = (
-                "The connection to Postgres is encrypted, but nobody checks with whom: "
-                "set MONITORD_POSTGRES__CA_FILE, or sslmode=verify-full in the DSN."
-            )
-            self._log.emit("tls_unverified", "warning", message, probe="postgres")
+        for server, message in self._probes.tls_unverified:
+            self._log.emit("tls_unverified", "warning", message, probe=server)
         self._watch = Monitor(
             self._probes.all,
             orders,

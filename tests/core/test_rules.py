@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -31,6 +32,7 @@ DATA = {PACKAGE / "demo" / "scenario.py", PACKAGE / "demo" / "shop" / "scenario.
 # A probe's sample of the same name.
 SAMPLES = {"channel_silent"}
 PARTS = {"startswith", "endswith", "partition", "rpartition", "removeprefix", "removesuffix", "split"}
+IN = (ast.In, ast.NotIn)
 NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{rule.probe}")
@@ -51,9 +53,28 @@ def named() -> dict[str, set[Path]]:
     """Which files spell which rule's name."""
     found: dict[str, set[Path]] = {name: set() for name in catalogue().by_name}
     for path, node in nodes():
-        if isinstance(node, ast.Constant) and node.value in found:
-            found[node.value].add(path)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for name in found.keys() & (re.findall(r"[a-z_]+", node.value) if "_" in node.value else ()):
+                found[name].add(path)
     return found
+
+
+def takes_apart(tree: ast.AST) -> list[int]:
+    """The lines at which a rule's name is taken for more than a name."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in PARTS and is_rule(node.value))
+        or (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and is_rule(node.value))
+        or (isinstance(node, ast.Compare) and isinstance(node.ops[0], IN) and is_rule(node.comparators[0]))
+        or (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.") and any(map(is_rule, node.args)))
+    ]
+
+
+def is_rule(node: ast.expr) -> bool:
+    """Whether an expression is by its own name a rule's name."""
+    spelt = ast.unparse(node)
+    return spelt == "rule" or spelt.endswith((".rule", "rule.name", "rule_name"))
 
 
 def test_a_rules_name_stands_in_one_file_of_the_rules_and_in_no_other() -> None:
@@ -66,11 +87,28 @@ def test_a_rules_name_stands_in_one_file_of_the_rules_and_in_no_other() -> None:
 
 
 def test_nothing_branches_on_a_part_of_a_rules_name() -> None:
-    for path, node in nodes():
-        if isinstance(node, ast.Attribute) and node.attr in PARTS:
-            of = node.value
-            is_name = isinstance(of, ast.Attribute) and of.attr == "rule"
-            assert not is_name, f"{path}:{node.lineno} takes a rule's name apart"
+    found = {
+        str(path.relative_to(PACKAGE)): lines
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if (lines := takes_apart(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'alert.rule.startswith("redis_")',
+        'rule.name.endswith("_unreachable")',
+        'rule.partition("_")',
+        'alert.rule[:5] == "redis"',
+        'if "redis" in alert.rule: pass',
+        'if "redis" not in finding.rule: pass',
+        're.match("redis", alert.rule)',
+    ],
+)
+def test_a_part_of_a_rules_name_is_found_however_it_is_taken(code: str) -> None:
+    assert takes_apart(ast.parse(code)) == [1]
 
 
 def test_the_registry_holds_every_subjects_rules_once() -> None:

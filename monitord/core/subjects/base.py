@@ -42,6 +42,8 @@ EpochImpact = tuple[str, str, str]
 
 NONE: Final = "none known"
 UNKNOWN: Final = "not known while it lasts"
+# Why an alert is over whose gap nobody filled: its label can be read no longer (`Rule.over`).
+LEFT_WINDOW: Final = "left_window"
 MONITOR_RUNBOOK: Final = ("monitord logs --no-follow -n 50", "monitord status", "df -h")
 
 # What an alert can explain, or be explained by.

@@ -16,7 +16,6 @@ from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import base
 from monitord.core.subjects.pipeline_settings import NAME
-from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 
 # A channel's account on the chain has room for so many claims of one label.
 MOST_CLAIMS: Final = 8192
@@ -232,7 +231,7 @@ def _left_window(alert: Alert, history: History, orders: StandingOrders) -> str:
     is_out = (
         isinstance(labels, list | tuple) and bool(labels) and all(isinstance(x, int) and x < oldest for x in labels)
     )
-    return LEFT_WINDOW if is_out else ""
+    return base.LEFT_WINDOW if is_out else ""
 
 
 def _right_now(alert: Alert, at: base.RecoveryContext) -> str:

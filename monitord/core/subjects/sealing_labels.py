@@ -1,7 +1,6 @@
 """Judgement of which labels each group seals: with gaps, off the calendar, or behind other groups."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
@@ -11,15 +10,13 @@ from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, Answer, Impact, RecoveryContext, Rule, of_each, of_one
+from monitord.core.subjects.base import LEFT_WINDOW, NONE, Answer, Impact, RecoveryContext, Rule, of_each, of_one
 from monitord.core.subjects.epochs_status import GROUPS
 from monitord.core.subjects.participation import not_sealed
 from monitord.core.subjects.sealing import RUNBOOK, SEALING_SLOW, groups, of_sealing, sealed_now
 
 # Of the grace: for so long after the first group's seal of a label the others are not behind.
 FOLLOW_SHARE = 1 / 3
-# Why a gap ends that nobody filled: its label can be read no longer.
-LEFT_WINDOW: Final = "left_window"
 MOST_LEFT_OUT = 100
 
 
