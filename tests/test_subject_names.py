@@ -71,8 +71,8 @@ LOOKS_INTO = {
     "probes/checks/*.py": {"check_rules", "endpoints", "values"},
     "reporting/charts/*.py": {"check_rules", "checks_report", "epochs_report", "pm2_report", "postgres_report"},
     "runtime/cycle.py": {"monitord"},  # what monitord measures of itself
-    "runtime/web_backend.py": {"check_rules"},  # jobs that report over HTTP
     "testing/servers/solana.py": {"chain_facts"},
+    "web/backend.py": {"check_rules"},  # jobs that report over HTTP
     "web/pages.py": {"pm2_report", "pm2_status"},  # the page of one service
     "web/records.py": {"checks_report", "pm2_report"},
     "web/services.py": {"pm2", "pm2_report", "pm2_status", "app_limits", "errors"},
