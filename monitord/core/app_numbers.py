@@ -216,10 +216,7 @@ def same_number(name: str) -> str:
 
 
 def moves(form: str) -> bool:
-    """Whether a form is of an app whose numbers move each second for as long as its event loop turns.
-
-    It is where PM2's own instrumentation reports its heap: the reporting itself takes memory.
-    """
+    """Whether a form has the heap that PM2's own instrumentation reports: it moves while the event loop turns."""
     return HEAP_USED in _names(form).places
 
 

@@ -1,7 +1,4 @@
-"""One cycle of judgement as one function: State and Observation in, Decision out. No clock, no I/O, no surprise.
-
-A recording is a fold of `decide` over its observations.
-"""
+"""One cycle of judgement as one function: State and Observation in, Decision out. No clock, no I/O."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -79,10 +76,7 @@ class _Asked:
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Decision(_Asked):
-    """What one cycle amounts to.
-
-    `gap` is for how many seconds up to now monitord itself did not run (0.0: it did): stopped, or suspended.
-    """
+    """What one cycle amounts to. `gap`: the seconds up to now in which monitord itself did not run."""
 
     state: State
     transitions: tuple[Transition, ...]

@@ -61,10 +61,7 @@ def created(seeds: Sequence[bytes], program: bytes) -> bytes:
 
 
 def derived(seeds: Sequence[bytes], program: bytes) -> tuple[bytes, int]:
-    """The address that a program derives of these seeds, and its bump: the highest with which it is none of a key.
-
-    ValueError: a seed is too long, or there are too many.
-    """
+    """An address derived of seeds and its bump, the highest off the curve. ValueError: a seed too long, or too many."""
     if len(seeds) >= _MOST_SEEDS or any(len(seed) > SIZE for seed in seeds):
         raise ValueError(f"a program's address is made of at most {_MOST_SEEDS} seeds of at most {SIZE} bytes")
     for bump in range(255, -1, -1):

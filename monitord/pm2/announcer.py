@@ -34,10 +34,7 @@ class ExitAnnouncer:
         say: Callable[[ServiceEvent], None],
         pace: float = PACE_SECONDS,
     ) -> None:
-        """`known` is what monitord knows of a service by now; `say` takes an event at once, and must not block.
-
-        `pace` is the seconds in which a service is logged once.
-        """
+        """`known`: what is known of a service; `say` must not block; `pace`: seconds in which one is logged once."""
         self._known = known
         self._say = say
         self._pace = pace

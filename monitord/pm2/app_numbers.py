@@ -77,10 +77,7 @@ def _found_by(between: Sequence[bytes], of_place: Mapping[int, bytes]) -> Callab
 
 
 class KnownNumbers(NamedTuple):
-    """What is known of how an app reports: in which form, and how PM2 writes it (None: not yet, or not at all).
-
-    `between` is the hash of what stands between the numbers.
-    """
+    """How an app reports, how PM2 writes that (None: unknown, or not at all), and the hash of what is `between`."""
 
     form: WordForm
     layout: Layout | None = None

@@ -60,10 +60,7 @@ class Pm2Client:
             raise Pm2Error("timeout", f"PM2 at {self._home} answers more than can be read in time: {error}") from None
 
     async def ping(self) -> None:
-        """Ask over the kept connection, if any, whether anybody answers; the deadline is the caller's.
-
-        Pm2Error, WireError, OSError: whoever is there is no PM2 any more.
-        """
+        """Whether anybody answers on the kept connection. Pm2Error, WireError, OSError: nobody that is PM2."""
         kept, self._idle = self._idle, None
         if kept is None:
             return

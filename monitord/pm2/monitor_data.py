@@ -113,10 +113,7 @@ def decode(body: wire.Argument) -> list[Entry]:
 
 
 def taken_numbers(environment: Environment) -> Raw | None:
-    """What an app reports of itself, taken out of its environment: the rest is the same from list to list.
-
-    It is a view of PM2's whole answer, and None where it is nothing.
-    """
+    """What an app reports, taken out of its environment: a view of PM2's whole answer; None where it is nothing."""
     numbers = environment.axm_monitor
     if isinstance(numbers, UnsetType):
         return None

@@ -75,10 +75,7 @@ def unpack(argument: Argument, *, object_pairs_hook: PairsHook | None = None) ->
 
 
 class Decoder:
-    """Frames out of a stream that may be cut anywhere.
-
-    It never reserves what a length merely announces: memory grows with the bytes that came.
-    """
+    """Frames out of a stream that may be cut anywhere. Memory grows with what came, not with what is announced."""
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._max_frame_bytes = max_frame_bytes

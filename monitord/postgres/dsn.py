@@ -59,10 +59,7 @@ class Tls:
         return self.ca_file is None if self.mode == "require" else False
 
     def argument(self) -> ssl.SSLContext | str | bool:
-        """The `ssl` for asyncpg, of the files as they are now: a renewed CA is picked up.
-
-        OSError: a file cannot be read; ssl.SSLError (an OSError too): it holds no certificate.
-        """
+        """The `ssl` for asyncpg, of the files as they are now. OSError, so ssl.SSLError: a file cannot be used."""
         if self.mode == "disable":
             return False
         if self.mode in ("allow", "prefer"):

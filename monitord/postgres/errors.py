@@ -76,10 +76,7 @@ class PostgresError(FailureError):
 
 
 def explain(error: BaseException, where: str, sslmode: str, secret: str | None, *, connecting: bool) -> PostgresError:
-    """What an error of connecting or asking `where` (host and port) means.
-
-    `sslmode` decides what a refused encryption means; a message with the `secret`, the password, is not repeated.
-    """
+    """What an error of asking `where` means, by `sslmode` if TLS was refused; the `secret` is not repeated."""
     if isinstance(error, PostgresError):
         return error
     state = ""

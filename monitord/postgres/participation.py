@@ -69,11 +69,7 @@ async def lived(session: Session, labels: Sequence[tuple[str, int]], timeout: fl
 
 
 async def ever_seen(session: Session, groups: Sequence[str], timeout: float) -> frozenset[str]:
-    """Those of the groups of which anything was ever sealed, or in which anybody ever took part.
-
-    Raises:
-        PostgresError: As above.
-    """
+    """The groups of which anything was ever sealed or in which anybody ever took part. PostgresError: as above."""
     async with session.read_only(timeout) as connection:
         rows = await connection.fetch(queries.EVER_SEEN, *spellings(groups))
     return frozenset(groups[row["position"] - 1] for row in rows)

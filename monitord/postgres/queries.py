@@ -1,7 +1,4 @@
-"""Every statement that is sent to Postgres, by name. Nothing here writes, and nothing grows dear with the rows.
-
-The catalogue and statistics functions used are the same from Postgres 14 to 18.
-"""
+"""Every statement sent to Postgres (14 to 18), by name. Nothing here writes, nothing grows dear with the rows."""
 
 
 def begin(statement_ms: int, lock_ms: int, idle_ms: int, search_path: tuple[str, ...]) -> str:
@@ -446,10 +443,7 @@ SELECT v.name, count(*) AS viewers, sum(v.records)::int8 AS records FROM (
 
 
 def recent(quoted: str) -> str:
-    """The bounded exact count of a table, which Postgres itself must have quoted.
-
-    $1: the bound, $2: a later bound counted beside it, $3: where to stop counting.
-    """
+    """The bounded exact count of a table, quoted by Postgres. $1: the bound, $2: a later one, $3: where to stop."""
     return f"""
 SELECT count(*) AS rows, count(*) FILTER (WHERE bounded.epoch >= $2::int8) AS later_rows
 FROM (SELECT epoch FROM {quoted} WHERE epoch >= $1::int8 LIMIT $3::int8) AS bounded

@@ -60,10 +60,7 @@ _BY_STATE: Final[dict[str, tuple[Kind, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest moment that is not of the future, as its age by the server's clock (seconds).
-
-    `ahead` is by how much the newest of all lies in the future (None: it does not).
-    """
+    """The newest moment not of the future, as its age (seconds); `ahead`: how far off the newest of all is."""
 
     age: float
     ahead: float | None = None
@@ -131,10 +128,7 @@ async def newest_in_table(session: Session, table: str, column: str, timeout: fl
 async def _asking(
     session: Session, timeout: float, explained: Callable[[PostgresError], FailureError]
 ) -> AsyncIterator[Connection]:
-    """A transaction whose errors become what `explained` makes of them.
-
-    Which deadline ends a statement that takes too long, the server's or the one here, is the same to whoever wrote it.
-    """
+    """A transaction whose errors become what `explained` makes of them, whichever deadline ends it."""
     has_begun = False
     try:
         async with session.read_only(timeout) as connection:

@@ -1,7 +1,4 @@
-"""The probes, and what makes them: one file beside this one and one entry of `FACTORIES` each.
-
-Its driver is imported only when it is configured: what is not watched costs no memory.
-"""
+"""The probes: a file here and an entry of `FACTORIES` each. A driver is imported only when it is configured."""
 
 from __future__ import annotations
 
@@ -171,10 +168,7 @@ def _checks(context: ProbeContext) -> Probe:
 
 
 def declared(name: str, place: str | Callable[[], Callable[[Any, StandingOrders], Probe]]) -> Factory:
-    """What makes the probe of a subject that declares its own settings: of these (None: of none) and of the orders.
-
-    `place` is where its class is (`module:Class`), or what imports it.
-    """
+    """What makes the probe at `place` (`module:Class`, or what imports it) of its own settings and the orders."""
 
     def make(context: ProbeContext) -> Probe:
         section = getattr(context.settings, name, None)

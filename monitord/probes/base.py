@@ -68,10 +68,7 @@ class ListeningProbe(Protocol):
     name: str
 
     def listen(self, heard: Callable[[str], None]) -> None:
-        """From now on call `heard` on the loop when the other side ends the kept connection.
-
-        With a sentence without its full stop. Not when this side lets go of it, whatever for.
-        """
+        """Call `heard` on the loop, with a sentence without its full stop, when the other side ends the connection."""
         ...
 
 

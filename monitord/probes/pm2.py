@@ -31,10 +31,7 @@ class Pm2Probe:
         error_lines: Callable[[], tuple[Sample, ...]] = tuple,
         limited: Callable[[str], Collection[str]] = lambda _: (),
     ) -> None:
-        """A probe of the PM2 of this home; `own_pids` are monitord's, `error_lines` what was counted on PM2's bus.
-
-        Numbers of a service that are `limited` are kept before others.
-        """
+        """Of the PM2 of `home`; `own_pids` are monitord's; numbers of a service that are `limited` are kept first."""
         self._home = home
         self._client = client.Pm2Client(home)
         self._own_pids = own_pids

@@ -18,10 +18,7 @@ Marks = Mapping[tuple[str, str], Severity]
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """A status to show, and what it was judged by; `now` in Unix seconds.
-
-    `history` is None where only the status is known. `monitor` is what is known of monitord's own work.
-    """
+    """A status and what it was judged by: `now` in Unix seconds, `history` if known; `monitor`: its own work."""
 
     report: FleetStatus
     orders: StandingOrders

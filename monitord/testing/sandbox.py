@@ -249,10 +249,7 @@ def processes_of(directory: Path) -> list[psutil.Process]:
 
 
 def await_end(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Return those processes that have not ended after so many seconds.
-
-    A zombie has ended: whether its parent (or the container's first process) ever collects it is not ours to wait for.
-    """
+    """Those that have not ended after so many seconds. A zombie has: collecting it is not ours to wait for."""
     deadline = time.monotonic() + seconds
     alive = list(processes)
     while alive := [process for process in alive if not _has_ended(process)]:

@@ -241,10 +241,7 @@ def superseded(
     orders: StandingOrders,
     now: datetime,
 ) -> list[Transition]:
-    """The edges, with the weaker alert ended once the stronger one fires: one subject, one alert, one incident.
-
-    `waiting` are alerts that are found no more, and the rules that each of them waits for.
-    """
+    """The edges, the weaker alert ended once the stronger fires. `waiting`: found no more, and for which rules."""
     edges_out = list(transitions)
     rules = {alert.rule for alert in book.values()}
     known = catalogue()

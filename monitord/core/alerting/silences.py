@@ -174,10 +174,7 @@ def apply_commands(
 
 
 def forgotten(name: str, history: History, orders: StandingOrders) -> tuple[str, ...]:
-    """Of all of this name that is expected only because it was seen, what is true once it is forgotten.
-
-    A sentence each: of a service, of what was mounted, of the known database.
-    """
+    """What is true, a sentence each, once all of this name is forgotten that was only learned by being seen."""
     found = _forgetting(name, history, orders)
     return tuple(
         one.forgotten or f"{f'The {one.member} {name}' if len(found) > 1 else name} is not expected any more."

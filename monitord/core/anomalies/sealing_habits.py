@@ -73,10 +73,7 @@ NOTHING_LEARNED: Final = SealingHabits()
 def update_epochs(
     learned: Mapping[str, SealingHabits], reading: Reading, now: float, orders: StandingOrders
 ) -> dict[str, SealingHabits]:
-    """The past of the groups ordered, with one good reading of the epochs probe in it.
-
-    Until the next label ends nearly every reading is the same, of which nothing more is learned.
-    """
+    """The past of the groups ordered, with one reading in it; nearly every one is the same until a label ends."""
     global _last
     length = calendar(orders).length
     asked = orders.groups, length, int(now // length), [s for n in (*_NAMED, *_BY_LABEL) for s in reading.named(n)]

@@ -94,10 +94,7 @@ class Bucket(NamedTuple):
 
 
 def steady_rise(buckets: list[Bucket], now: float, terms: Terms, *, held: bool) -> Trend | None:
-    """The longest steady rise up to `now` that will reach the limit soon enough to be reported.
-
-    `held`: one has been reported, and is kept unless it is clearly over.
-    """
+    """The longest steady rise that will soon reach the limit; one that is `held` is kept until clearly over."""
     for look in LOOKS:
         if look <= len(buckets):
             trend = _rise(buckets[-look:], buckets[:-look], now, terms, held=held)

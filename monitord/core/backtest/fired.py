@@ -74,10 +74,7 @@ class Ledger:
         self._closed: list[Fired] = []
 
     def take(self, transition: Transition, counted: Counted | None = None, *, at_start: bool = False) -> None:
-        """One more edge. Those that did not fire (pending, explained throughout) leave nothing.
-
-        What a silence kept quiet counts as if it had fired: to keep pages away is not to stop monitoring.
-        """
+        """One more edge. What did not fire leaves nothing; what a silence kept quiet counts as if it had fired."""
         alert = transition.alert
         place = lifecycle.key(alert.rule, alert.subject)
         if transition.edge == "firing" or (transition.edge == "suppressed" and alert.silenced_by):

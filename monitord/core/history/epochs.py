@@ -161,10 +161,7 @@ def turns_at(now: float, days: Calendar, window: float) -> Turns:
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """One group's seals without their ages, which begin at `latest_at` and `done_at`.
-
-    `newest` is the newest label of all, future ones among them.
-    """
+    """One group's seals without their ages, begun at `latest_at` and `done_at`; `newest` may be a future label."""
 
     seals: Seals
     latest_at: int | None

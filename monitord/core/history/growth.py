@@ -329,10 +329,7 @@ def _labelled(table: TableHistory, now: float, window: float) -> TableHistory:
 
 
 def _thin(table: TableHistory, now: float, window: float) -> TableHistory:
-    """The series as far back as it is needed, with one point at or before that.
-
-    Its points are no closer than window / 120, and window / 12 before the last window.
-    """
+    """The series as far back as needed; points window / 120 apart at least, window / 12 before the last window."""
     spacing, earlier = window / POINTS_PER_WINDOW, window / POINTS_BEFORE
     points = list(table.points)
     # The newest point always stays; the one before it goes when it is too close to the one before that.

@@ -10,10 +10,7 @@ from monitord.core.orders import StandingOrders
 
 
 def measured_from(table: TableHistory, now: float, window: float) -> tuple[float, float]:
-    """The moment that growth is measured from, and what had been gained by then.
-
-    It is the window's start, on a line between the points around it, or the oldest point of a younger series.
-    """
+    """When growth is measured from, the window's start or a younger series' oldest point, and the gain by then."""
     start, points = now - window, table.points
     if points[0][0] >= start:
         return points[0]

@@ -1,7 +1,4 @@
-"""What is remembered between cycles: last readings, blind spells, counters and series, who belongs to the fleet.
-
-All times are Unix seconds of the cycles that saw them. Nothing here judges.
-"""
+"""What is remembered between cycles; nothing here judges. Times are Unix seconds of the cycles that saw them."""
 
 from __future__ import annotations
 
@@ -321,10 +318,7 @@ class History:
         return _seconds(failed, self.taken_at.get(probe, 0.0), now)
 
     def absent_seconds(self, server: str, start: float, end: float) -> float:
-        """How much of [start, end] the server itself was away, as far as its probe knew.
-
-        What monitord did not see, and what a server that answers refused it, is no absence.
-        """
+        """How much of [start, end] the server was away: what was not seen, or was refused, is no absence."""
         spans = self.blind.get(server)
         if not spans:  # nearly always
             return 0

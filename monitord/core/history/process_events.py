@@ -191,10 +191,7 @@ def _crashed(name: str, new: Mapping[str, Process], times: int, ends: Sequence[P
 def _up_or_down(
     name: str, old: Mapping[str, Process], new: Mapping[str, Process], change: Change, reports: BusReports
 ) -> ServiceEvent | None:
-    """The event of a service that came up or went down, or of which an instance did.
-
-    What is launching is up already, and what is stopping is up still: most of what stops is being restarted.
-    """
+    """A service or an instance came up or went down; `launching` counts as up already, `stopping` as up still."""
     was, are = _up(old), _up(new)
     if was == are:
         return None

@@ -88,10 +88,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What a window is judged by: `results` are the parts of the report, of which `of` gives one back.
-
-    `history` is the one after the last observation: what a subject keeps of its own is in it.
-    """
+    """What a window is judged by. `history` is as of its last observation, with what subjects keep of their own."""
 
     orders: StandingOrders
     since: float

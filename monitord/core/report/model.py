@@ -1,7 +1,4 @@
-"""The nouns of the report, one frozen dataclass a part.
-
-What could not be known is None, never 0. Times are Unix seconds, sizes bytes, durations seconds.
-"""
+"""The nouns of the report. Unknown is None, never 0. Times are Unix seconds, durations seconds, sizes bytes."""
 
 from __future__ import annotations
 
@@ -28,10 +25,7 @@ State = Literal["ok", "wrong", "unconfirmed", "restarted", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One success criterion of the standing orders: met, not met, or (None) unknown; and why.
-
-    `title` is the criterion in the orders' own words, `evidence` one sentence, `details` a sentence for each part.
-    """
+    """One success criterion, `title` in the orders' words: met or not (None: unknown), and why; `details` by parts."""
 
     name: str
     title: str
@@ -168,10 +162,7 @@ class SealReport:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual of a group's sealing delay: of `count` seals over `days`, half came within `median`, 99% in `most`.
-
-    `most` is None while there are too few.
-    """
+    """A group's usual sealing delay, by `count` seals in `days`: half in `median`, 99% in `most` (None: too few)."""
 
     count: int
     days: float
@@ -181,10 +172,7 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class GroupReport:
-    """One token group. `silent`: cemented channels that are silent for longer than they ever were before.
-
-    `unseen`: nothing was ever sealed of it, and nobody ever took part in it.
-    """
+    """One token group. `silent`: cemented channels, for longer than ever; `unseen`: no seal and nobody, ever."""
 
     group: str
     seals: tuple[SealReport, ...]
@@ -196,10 +184,7 @@ class GroupReport:
 
 @dataclass(frozen=True, slots=True)
 class SealingReport:
-    """Every group, as the epochs were last read at `read_at` (None: never).
-
-    `in_step`: whether the groups' newest due labels were the same then; None where they never were read.
-    """
+    """Every group as last read at `read_at` (None: never). `in_step`: their newest due labels were the same then."""
 
     groups: tuple[GroupReport, ...] = ()
     in_step: bool | None = None
@@ -208,10 +193,7 @@ class SealingReport:
 
 @dataclass(frozen=True, slots=True)
 class OpenWarning:
-    """A warning that fires as the window ends: no reason for a NO-GO, and no plain GO either.
-
-    `silenced_by` is the silence that keeps it from being notified ("": none does).
-    """
+    """A warning that fires as the window ends: no NO-GO, and no plain GO. `silenced_by`: the silence over it."""
 
     rule: str
     subject: str
@@ -233,10 +215,7 @@ class Blind:
 
 @dataclass(frozen=True, slots=True)
 class Recap:
-    """One tier of the fleet's token distribution over the window, as counts only. None: not counted in time.
-
-    `capped`: there are at least so many. `leader` is the channel with the most viewers.
-    """
+    """One tier of the distribution, as counts (None: not in time). `capped`: at least; `leader`: most viewers."""
 
     group: str
     channels: int | None
@@ -250,10 +229,7 @@ class Recap:
 
 @dataclass(frozen=True, slots=True)
 class RecapBefore:
-    """The recap of an earlier window (Unix seconds), called `name`, as the database has it now.
-
-    None, with the `error`: it was not counted.
-    """
+    """The recap of an earlier window (Unix seconds), called `name`; None, with the `error`: it was not counted."""
 
     name: str
     since: float

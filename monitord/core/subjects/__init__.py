@@ -85,10 +85,7 @@ def rule_names() -> tuple[str, ...]:
 
 
 def declared(name: str, probe: str = "") -> Rule:
-    """The rule of this name, as it judges this probe's readings.
-
-    One of which nothing is known where a snapshot holds alerts of a rule that is no more.
-    """
+    """A rule as it judges this probe's readings; of a name that is no more, one of which nothing is known."""
     known = catalogue()
     return known.by_place.get((name, probe)) or known.by_name.get(name) or Rule(name, probe, ())
 

@@ -29,10 +29,7 @@ _UNITS: Final = {"%": "percent", "B": "bytes", "s": "seconds"}
 
 @dataclass(frozen=True, slots=True)
 class NumberStatus:
-    """A number that somebody set limits for: the worst that any instance tells, in the unit that it tells it in.
-
-    `reason` is why it cannot be told (None: it can).
-    """
+    """A number with limits: the worst of all instances, in its own unit; `reason`: why it is unknown."""
 
     value: float | None
     unit: str

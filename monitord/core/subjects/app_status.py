@@ -15,10 +15,7 @@ WARM_UP_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class AppStatus:
-    """What an app reports to PM2, the largest of its instances (None: it does not report it).
-
-    `numbers` are the app's own, in the units that it reports.
-    """
+    """What an app reports to PM2, the largest of its instances; `numbers` are its own, in the units it reports."""
 
     event_loop_ms: float | None
     event_loop_p95_ms: float | None

@@ -81,10 +81,7 @@ class RecoveryContext:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What an alert means for the fleet's work.
-
-    `plainly` is one phrase; `on_epochs`, where epochs are watched, one each on collection, sealing and claims.
-    """
+    """What an alert means for the fleet's work; `on_epochs`: a phrase each on collection, sealing and claims."""
 
     plainly: str | Callable[[Alert, StandingOrders], str] = UNKNOWN
     on_epochs: EpochImpact | Callable[[Alert, StandingOrders], EpochImpact] = (UNKNOWN, UNKNOWN, UNKNOWN)
@@ -276,10 +273,7 @@ class StatusSection(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class MetricLine:
-    """A metric as one of the few lines of `pm2 describe`: its title, before the thing's name, and its unit.
-
-    `per` of the metric's own unit are one of it.
-    """
+    """A metric in `pm2 describe`: its title, before the thing's name; `per` of its own unit are one of `unit`."""
 
     title: str
     unit: str
@@ -308,11 +302,7 @@ MetricRow = tuple[str, str, str] | tuple[str, str, str, Callable[[float | None],
 
 
 def metrics_of(kind: type[T], *declared: MetricRow | MetricFamily[T]) -> tuple[MetricFamily[T], ...]:
-    """Metrics of a status's fields, a row each; those of another value are families as they are.
-
-    Raises:
-        TypeError: there is no such field.
-    """
+    """Metrics of a status's fields, a row each, and families as they are. TypeError: there is no such field."""
     return tuple(one if isinstance(one, MetricFamily) else _of_field(kind, *one) for one in declared)
 
 

@@ -202,11 +202,7 @@ def _rule(rule: base.Rule, package: str, made: dict[int, base.Rule]) -> base.Rul
 
 
 def guarded(subject: base.Subject, package: str) -> base.Subject:
-    """The subject of a package, every function of it held.
-
-    Raises:
-        TypeError, ValueError, KeyError: it is no subject, or a part of it is of another kind than it must be.
-    """
+    """A package's subject, every function held. TypeError, ValueError, KeyError: a part is not what it must be."""
     _check(subject)
 
     def failed(part: str) -> Callable[[BaseException], Paragraph]:
@@ -375,10 +371,7 @@ class _Tried(NamedTuple):
 def failing(
     subject: base.Subject, report: FleetStatus, history: History, orders: StandingOrders, now: float
 ) -> Iterator[str]:
-    """What of a package's subject cannot be shown of this status, a sentence for each part.
-
-    So that a status is never OK of which a part is missing somewhere.
-    """
+    """Why parts of a package's subject cannot be shown, a sentence each: no status is OK of which one is missing."""
     context = base.SectionContext(report, orders, now, lambda _: None, history)
     parts = [_Tried("its status", one.build, (history, orders, now)) for one in subject.status]
     parts += [

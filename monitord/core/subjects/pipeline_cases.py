@@ -26,10 +26,7 @@ MOST_CASES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class PreparedCase:
-    """One case: a participant of a seal, and what its root and the number of its participants are to be.
-
-    `user_hash` is "" where only what may be shown is known.
-    """
+    """A participant of a seal, with the expected root and count; `user_hash` is "" where it may not be shown."""
 
     channel: str
     epoch: int
@@ -44,11 +41,7 @@ class PreparedCase:
 
 
 def cases(text: str | None) -> tuple[PreparedCase, ...]:
-    """The cases of a setting.
-
-    Raises:
-        ValueError: with half a sentence, which quotes nothing of what may be secret.
-    """
+    """The cases of a setting. ValueError: with half a sentence, which quotes nothing of what may be secret."""
     if not text:
         return ()
     try:

@@ -242,10 +242,7 @@ METRICS: Final[tuple[base.MetricGroup[Any], ...]] = (
 
 
 def _took_part(context: RollupContext) -> Mapping[str, float | None]:
-    """Those who took part in a label, once it is the newest whole one, or once it is read where nobody did then.
-
-    A user counts in each channel and label.
-    """
+    """Those who took part in a label, each channel for itself, once it is the newest whole one, or is read late."""
     reading = context.history.reading(NAME) or Reading(NAME)
     before, now = context.before.pipeline.newest, context.history.pipeline.newest
     missed, late = context.before.pipeline.missed, took_part_late(reading)

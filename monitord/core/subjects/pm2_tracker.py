@@ -156,10 +156,7 @@ class ServiceTracker:
         happened: Sequence[ServiceEvent],
         now: tuple[State, str],
     ) -> None:
-        """What lies between the last reading and this one. Where the moment of a change is known, that is where it is.
-
-        `now` is the state and the word of this reading.
-        """
+        """What lies between the last reading and this one, a change at its moment if known. `now`: state and word."""
         assert self._last is not None  # noqa: S101 - a track was begun by a reading
         start = self._dark_since if self._dark_since is not None else self._last
         if not happened and self._dark_since is None and now == (track.state, track.word):  # nearly always

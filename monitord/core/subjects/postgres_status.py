@@ -84,10 +84,7 @@ def _facts(found: SessionsStatus) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """A watched table. The number of rows is an estimate.
-
-    `flow_stall_seconds` is how long no row may come at this hour, `flow_stall_learned` of which hours that was learned.
-    """
+    """A watched table, its rows estimated. `flow_stall_seconds`: of this hour; `flow_stall_learned`: which hours."""
 
     rows: int | None
     exact: bool
@@ -107,10 +104,7 @@ class LargestTable:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """The database around the watched tables.
-
-    `sizes_age_seconds` is how old `bytes`, `largest_tables` and the sizes of the watched tables are.
-    """
+    """The database around the watched tables. `sizes_age_seconds` is the age of all sizes, the tables' too."""
 
     bytes: int | None
     largest_tables: tuple[LargestTable, ...] | None

@@ -129,10 +129,7 @@ def sealing_slow(group: str, observation: Observation, history: History, orders:
 def _lateness(
     found: Seals, learned: SealingHabits, history: History, now: float, orders: StandingOrders
 ) -> Iterator[tuple[int, float, bool]]:
-    """(label, seconds late, sealed) of the oldest label due and not done after the newest seal, and of that seal.
-
-    While Postgres itself was away nobody could seal: that time is nobody's lateness.
-    """
+    """(label, seconds late but for Postgres's absence, sealed) of the oldest due and not done, and the newest seal."""
     days, ahead = calendar(orders), judged_at(history, now) - now
     if found.waiting is not None:
         due = days.due_at(found.waiting) - ahead

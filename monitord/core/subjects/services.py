@@ -266,10 +266,7 @@ def _runs_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def _is_given_up(stronger: Finding, weaker: Finding) -> bool:
-    """Whether a loop is at its end: PM2 gave up. While it goes on, being down for a moment is what it consists of.
-
-    What is critical is not replaced by a warning.
-    """
+    """Whether PM2 gave up: a loop that goes on consists of being down. A warning replaces nothing critical."""
     return stronger.value == "errored" and (stronger.severity == "critical" or weaker.severity == "warning")
 
 

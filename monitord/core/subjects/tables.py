@@ -151,10 +151,7 @@ def table_flow_stalled(name: str, observation: Observation, history: History, or
 
 
 def lost_for_good(limit: float, orders: StandingOrders) -> float:
-    """Past how many seconds a stall is critical: an epoch of rows is lost for good; without epochs, four limits are.
-
-    A table that may stand still for longer than an epoch has four limits, too.
-    """
+    """Past how many seconds a stall is critical: an epoch; four limits without epochs, or where one is longer."""
     epoch = orders.epoch_length.total_seconds()
     return epoch if orders.groups and epoch > limit else STALLS * limit
 

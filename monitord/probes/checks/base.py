@@ -48,10 +48,7 @@ class CheckClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledCheck:
-    """A check, how often it runs (None: in each cycle), and how long one run may take in all (seconds).
-
-    `is_process`: a run is a process of its own, of which this machine bears few at once.
-    """
+    """A check, how often (None: each cycle) and how long it runs (seconds). `is_process`: few may run at once."""
 
     client: CheckClient
     every: timedelta | None

@@ -71,10 +71,7 @@ def _unit(written: str) -> str:
 
 
 async def run_plugin(called: str, command: Sequence[str], timeout: float) -> tuple[State, PluginOutput]:
-    """The state that a plugin, `called` so, has found and what it printed.
-
-    FailureError: it could not be run, was not done in `timeout` seconds, or ended otherwise than a plugin does.
-    """
+    """The state that a plugin found and what it printed. FailureError: not run, not done in time, or not a state."""
     ended = await run_program(called, command, timeout)
     output, code = parse(ended.output.decode("utf-8", "replace")), ended.code
     detail = f": {output.text}" if output.text else ""

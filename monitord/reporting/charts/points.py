@@ -1,7 +1,4 @@
-"""A long series as few points as a plot can show, and what a plot says at each point in words.
-
-The page's script shows the words under the pointer and to the keyboard.
-"""
+"""A long series as few points as a plot can show, and in words what the page shows under the pointer."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
