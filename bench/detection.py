@@ -108,12 +108,12 @@ class Waiting(Night):
         return [(service.name, service.state, service.restarts) for service in self.services]
 
 
-def delay(fault: Fault, phase: float, waits: float = 0.0) -> float:
+def delay(fault: Fault, phase: float, waits: float = 0.0, quiet: float = QUIET_SECONDS) -> float:
     """Seconds from a fault, so long after a cycle or an hour began, to its alert. NotReportedError where none comes.
 
-    The first `waits` seconds after it are checked every five minutes only.
+    The first `waits` seconds after it are checked every five minutes only. `quiet`: seconds of quiet before it.
     """
-    start = FIRST_HOUR + timedelta(seconds=-QUIET_SECONDS)
+    start = FIRST_HOUR - timedelta(seconds=quiet)
     late = phase
     if fault.over == "epoch":
         start, late = start + timedelta(seconds=phase // EVERY * EVERY), phase % EVERY
@@ -123,7 +123,7 @@ def delay(fault: Fault, phase: float, waits: float = 0.0) -> float:
         looked_at_seldom(night)
         night.passes(seconds=PAST.total_seconds())
         looked_at_again(night, EVERY, ORDERS.late_after)
-    night.passes(seconds=QUIET_SECONDS + late)
+    night.passes(seconds=quiet + late)
     _breaks(night, fault)
     began = night.clock.now
     if fault.from_end:

@@ -146,8 +146,10 @@ class Faulty(Living):
             self.passes(seconds=min(self.every, until - self.clock.now))
 
 
-def planted(every: float, seed: int, faults: tuple[Planted, ...] = PLANTED) -> tuple[list[Found], list[str]]:
-    """What came of each, and what was said that is none of them."""
+def planted(
+    every: float, seed: int, faults: tuple[Planted, ...] = PLANTED, apart: float = APART
+) -> tuple[list[Found], list[str]]:
+    """What came of each, and what was said that is none of them. They begin `apart` seconds apart."""
     month, found, beside = Faulty(every, seed), [], []
     month.lives_for(HEALTHY_FOR)
     for fault in faults:
@@ -157,7 +159,7 @@ def planted(every: float, seed: int, faults: tuple[Planted, ...] = PLANTED) -> t
         month.planted = None
         if fault.over is not None:
             fault.over(month)
-        month.lives_for(APART - fault.lasts)
+        month.lives_for(apart - fault.lasts)
         own = (fault.rule, fault.subject)
         at = next((at for at, *of in month.firings if tuple(of) == own), None)
         seconds = None if at is None else at - began

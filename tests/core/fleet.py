@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from monitord.core import model
@@ -17,6 +17,19 @@ HOUR = 3600.0
 MB = 1_000_000
 # Most of what a server tells it has told before.
 sample = functools.lru_cache(maxsize=4096, typed=True)(model.sample)
+
+
+@dataclass
+class Told:
+    """What was last told, and of what: while that is as it was, it is told by the same objects."""
+
+    of: object = None
+    samples: tuple[Sample, ...] = ()
+
+    def while_as(self, of: object, made: Callable[[], Iterable[Sample]]) -> tuple[Sample, ...]:
+        if of != self.of:
+            self.of, self.samples = of, tuple(made())
+        return self.samples
 
 
 # What of a service PM2's list tells.
@@ -97,7 +110,7 @@ class Service:
     exits: list[ProcessExit] = field(default_factory=list)
     acts: list[OperatorAction] = field(default_factory=list)
     _crash_due: float = 0.0
-    _as_told: tuple[tuple[object, ...], tuple[Sample, ...]] = ((), ())
+    _as_told: Told = field(default_factory=Told)
     _run_due: float = 0.0
 
     def advance(self) -> None:
@@ -247,10 +260,7 @@ class Service:
 
     def samples(self) -> tuple[Sample, ...]:
         """What PM2's list tells of it; the same as before while it is as it was."""
-        now = _told(self)
-        if now != self._as_told[0]:
-            self._as_told = now, tuple(self._samples())
-        return self._as_told[1]
+        return self._as_told.while_as(_told(self), self._samples)
 
     def _samples(self) -> Iterator[Sample]:
         labels = (("instance", str(self.pm_id)), ("service", self.name))  # in order, as `sample` would have them
@@ -510,6 +520,8 @@ class Group:
     # Labels off the grid, and how many seals carry each.
     odd: dict[int, int] = field(default_factory=dict)
     _advanced: float = -math.inf
+    _seals_told: Told = field(default_factory=Told)
+    _channels_told: Told = field(default_factory=Told)
 
     def advance(self, now: float) -> None:
         """Seal what is due, and whatever was left over from before."""
@@ -537,26 +549,40 @@ class Group:
         took = set() if self.takes_part is None else set(self.takes_part(label))
         return took - self.left_out.get(label, set())
 
-    def samples(self, now: float) -> Iterator[Sample]:
-        for label in sorted(label for label in self.sealed if now - self.window <= label):
-            if label <= now or self.careless:
-                due = label + self.length + self.delay
-                yield from _seal(self.name, label, self.sealed[label], self.sealed_at.get(label, due))
-        if odd := {label: count for label, count in self.odd.items() if now - self.window <= label <= now}:
+    def samples(self, now: float) -> tuple[Sample, ...]:
+        """The seals of the labels that are asked for at a moment (Unix seconds)."""
+        since, until = now - self.window, math.inf if self.careless else now
+        labels = [label for label in self.sealed if since <= label <= until]
+        odd = {label: count for label, count in self.odd.items() if since <= label <= now}
+        of = (labels, odd, self.delay, self.sealed.copy(), self.sealed_at.copy())
+        return self._seals_told.while_as(of, lambda: self._samples(labels, odd))
+
+    def _samples(self, labels: Iterable[int], odd: Mapping[int, int]) -> Iterator[Sample]:
+        for label in sorted(labels):
+            due = label + self.length + self.delay
+            yield from _seal(self.name, label, self.sealed[label], self.sealed_at.get(label, due))
+        if odd:
             yield sample("unaligned_seals", sum(odd.values()), group=self.name)
             yield sample("unaligned_newest", max(odd), "timestamp", group=self.name)
 
-    def participation(self, now: float) -> Iterator[Sample]:
+    def participation(self, now: float) -> tuple[Sample, ...]:
         """Who took part in the newest complete label, and in which absent ones nobody did, as the probe tells."""
         if self.takes_part is None:
-            return
+            return ()
         first = -(-math.floor(now - self.window) // self.length) * self.length
         last = math.floor(now / self.length) * self.length - self.length
+        newest = math.floor((now - self.grace) / self.length) * self.length - self.length
+        left_out = {label: frozenset(channels) for label, channels in self.left_out.items()}
+        of = (self.takes_part, first, last, newest, self.cemented, left_out, self.sealed.copy())
+        return self._channels_told.while_as(of, lambda: self._participation(first, last, newest))
+
+    def _participation(self, first: int, last: int, newest: int) -> Iterator[Sample]:
+        if self.takes_part is None:
+            return
         oldest = min((label for label in self.sealed if label >= first), default=first)
         for label in range(oldest, last + self.length, self.length):
             if label not in self.sealed and not self.takes_part(label):
                 yield sample("nothing_to_seal", 1, group=self.name, epoch=str(label))
-        newest = math.floor((now - self.grace) / self.length) * self.length - self.length
         took = set(self.takes_part(newest))
         unsealed = sorted(took - (self._sealed_of(newest) if newest in self.sealed else set()))
         labels = {"group": self.name, "epoch": str(newest)}
@@ -661,8 +687,13 @@ class Keyspace:
     limit: float = 0.0
     policy: str = "noeviction"
     evicted: int = 0
+    _as_told: Told = field(default_factory=Told)
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> tuple[Sample, ...]:
+        of = (self.keys, self.memory, self.limit, self.policy, self.evicted)
+        return self._as_told.while_as(of, self._samples)
+
+    def _samples(self) -> Iterator[Sample]:
         yield sample("redis_keys", self.keys)
         yield sample("redis_memory", self.memory, "bytes")
         yield sample("redis_memory_limit", self.limit, "bytes")
@@ -725,6 +756,20 @@ class Check:
             yield sample(name, value, check=self.name)
 
 
+_of_host = operator.attrgetter(
+    "available",
+    "disk_used",
+    "disk_gap",
+    "inodes_used",
+    "data_used",
+    "data_mounted",
+    "boot_at",
+    "cpu",
+    "load",
+    "swap",
+)
+
+
 @dataclass
 class Host:
     """The machine: its memory, its processors and one disk."""
@@ -741,8 +786,12 @@ class Host:
     cpu: float = 12.0
     load: float = 0.5
     swap: float = 0.0
+    _as_told: Told = field(default_factory=Told)
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> tuple[Sample, ...]:
+        return self._as_told.while_as(_of_host(self), self._samples)
+
+    def _samples(self) -> Iterator[Sample]:
         yield sample("memory_available", self.available, "bytes")
         yield sample("memory_total", 16_000 * MB, "bytes")
         yield sample("swap", self.swap, "percent")
@@ -789,7 +838,7 @@ class Server:
         return self.hiccups.pop() if self.hiccups else self.failure
 
 
-def reading(probe: str, server: Server, samples: Iterator[Sample], gaps: tuple[Unmeasured, ...] = ()) -> Reading:
+def reading(probe: str, server: Server, samples: Iterable[Sample], gaps: tuple[Unmeasured, ...] = ()) -> Reading:
     """A probe's reading of a server: its samples, or the failure in their place."""
     if (failure := server.trouble()) is not None:
         return Reading(probe, failure=failure, duration_ms=5000.0)

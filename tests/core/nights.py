@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import json
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -157,11 +158,12 @@ class Night(Cycles):
         self._rechecks: dict[str, float] = {}
         self._exact: frozenset[str] = frozenset()
         self._awaited: frozenset[str] = frozenset()
+        self._last: dict[str, Reading] = {}
         self._live(0.0)
 
     def branch(self) -> Night:
         """This night once more, to go on by itself. What was seen and judged so far is shared: nothing changes it."""
-        shared = (self.state, self.orders, *self.looks)
+        shared = (self.state, self.orders, *self.looks, *self._last.values())
         return copy.deepcopy(self, {id(one): one for one in shared})
 
     # The fleet
@@ -323,7 +325,7 @@ class Night(Cycles):
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
         # Generators: what is not taken is not made.
         disk_gap = () if self.host.disk_gap is None else (self.host.disk_gap,)
-        servers: dict[str, tuple[Server, Iterator[Sample], tuple[Unmeasured, ...]]] = {
+        servers: dict[str, tuple[Server, Iterable[Sample], tuple[Unmeasured, ...]]] = {
             "pm2": (self.pm2, self._of_pm2(), ()),
             "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
             "epochs": (self.epochs, self._of_epochs(), self.epochs_gaps),
@@ -354,7 +356,18 @@ class Night(Cycles):
                 sample("memory", 60 << 20),
             )
             readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
+        for name, found in readings.items():
+            self._is_sorted_as_before(found)
+            self._last[name] = found
         return readings
+
+    def _is_sorted_as_before(self, found: Reading) -> None:
+        """As a replayed recording: a reading of the very samples of the one before is not sorted by names anew."""
+        last = self._last.get(found.probe)
+        if last is None or len(last.samples) != len(found.samples):
+            return
+        if all(map(operator.is_, found.samples, last.samples)):
+            found.sort_as(last)
 
     def _is_told(self, probe: str) -> bool:
         """Whether the story itself gives the whole reading of a probe."""
@@ -376,7 +389,8 @@ class Night(Cycles):
     def _as_told(self, found: Reading) -> Reading:
         """The reading with the values in it that the story gives; ABSENT ones are left out."""
         told = ((s, self.instead.get((s.name, s.labels), s.value)) for s in found.samples)
-        return replace(found, samples=tuple(replace(s, value=value) for s, value in told if value != ABSENT))
+        samples = (s if value is s.value else replace(s, value=value) for s, value in told if value != ABSENT)
+        return replace(found, samples=tuple(samples))
 
     def _of_pm2(self) -> Iterator[Sample]:
         for service in self.services:

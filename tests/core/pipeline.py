@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -115,7 +116,7 @@ class Pipeline:
         for label in labels:
             if label + group.length + group.grace <= now:
                 version = int(label in self.rewritten.get(name, ()))
-                yield sample("roots", f"{group.sealed[label]}:{label + version:016x}", "", group=name, epoch=str(label))
+                yield _root(name, label, group.sealed[label], version)
         for kind in KINDS:
             many, at, channel = self.wrong.get((kind, name), (0, 0, ""))
             yield sample("trouble", many, kind=kind, group=name)
@@ -147,3 +148,8 @@ class Pipeline:
             yield sample("roster", sum(1 for one, _ in shared if one == channel), group=name, channel=channel)
         for channel, other in shared:
             yield sample("shared", 1, group=name, channel=channel, other=other)
+
+
+@functools.lru_cache(maxsize=1000)
+def _root(group: str, label: int, channels: int, version: int) -> Sample:
+    return sample("roots", f"{channels}:{label + version:016x}", "", group=group, epoch=str(label))

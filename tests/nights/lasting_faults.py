@@ -13,7 +13,7 @@ from tests.core.nights import ORDERS, Night
 
 from .vocabulary import happens
 
-EVERY: Final = 180
+EVERY: Final = 300
 HOUR: Final = 3600.0
 PATIENT: Final = replace(ORDERS, late_after=timedelta(seconds=3 * EVERY))
 

@@ -7,11 +7,13 @@ import pytest
 from bench.month import Living, healthy
 from bench.planted import PLANTED, planted
 from monitord.core.subjects import apps, busy, queues, redis_memory, sessions
+from tests.core.fleet import HOUR
 
 
 def test_thirty_healthy_days_say_nothing() -> None:
-    # `make bench` lives through it at full cadence; a check every hour sees the same month.
-    month = healthy(30, every=3600)
+    # `make bench` lives through one at full cadence; a check every hour sees the same month. In this one a channel is
+    # silent for longer than ever before, by chance: on its last day.
+    month = healthy(30, every=3600, seed=52006)
     assert month.said == ()
     assert month.looks >= 720
     # It was no still life: all of this happened, and readings that failed were suspected.
@@ -28,7 +30,7 @@ def test_thirty_healthy_days_say_nothing() -> None:
     assert month.suspected > 0
 
 
-@pytest.mark.parametrize(("seed", "days"), [(7, 21), (52006, 30)])
+@pytest.mark.parametrize(("seed", "days"), [(7, 21)])
 def test_another_healthy_month_says_nothing(seed: int, days: int) -> None:
     """In each of these a channel is silent for longer than ever before, by chance: on the last of so many days."""
     assert healthy(days, every=3600, seed=seed).said == ()
@@ -41,7 +43,7 @@ def test_three_hours_of_a_healthy_day_looked_at_every_thirty_seconds_say_nothing
 
 
 def test_a_month_is_the_same_from_the_same_seed_and_another_from_another() -> None:
-    first, again, other = (healthy(2, every=3600, seed=seed).lived for seed in (1, 1, 2))
+    first, again, other = (healthy(0.5, every=3600, seed=seed).lived for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
@@ -57,9 +59,8 @@ def test_a_month_in_which_something_is_wrong_says_so() -> None:
     assert len(month.looks) == 1
 
 
-@pytest.mark.parametrize("third", range(3))
-def test_each_fault_planted_in_a_month_is_found_in_time_and_nothing_else_is_said(third: int) -> None:
-    found, beside = planted(every=900, seed=11 + third, faults=PLANTED[third::3])
+def test_each_fault_planted_in_a_month_is_found_in_time_and_nothing_else_is_said() -> None:
+    found, beside = planted(every=900, seed=11, apart=9.5 * HOUR)
     late = [f"{one.planted.rule}: {one.seconds}" for one in found if not one.is_in_time]
     assert late == []
     assert beside == []
