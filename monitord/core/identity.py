@@ -16,10 +16,7 @@ TABLES_AT_LEAST = 2
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What identifies a database. `system` is None where the role may not ask for the cluster's system identifier.
-
-    `tables` are the oids of the watched tables, `sealed` the newest label that each group is known to have sealed.
-    """
+    """What identifies a database (`system` None: not to be asked for); oids of `tables`, newest label by group."""
 
     database: str
     oid: int
@@ -69,10 +66,7 @@ def made_anew(known: Identity, found: Identity) -> tuple[str, ...]:
 
 
 def vanished(known: Identity, labels: Mapping[str, frozenset[int]], oldest: int) -> tuple[str, ...]:
-    """The newest seals that were known, where not one group has its own any more.
-
-    `labels` are the sealed ones by group, as far back as `oldest`. One seal that was removed is no other database.
-    """
+    """The newest known seals, where no group has its own any more; `labels` are the sealed ones since `oldest`."""
     judged = {group: label for group, label in known.sealed.items() if label >= oldest and group in labels}
     if not judged or any(label in labels[group] for group, label in judged.items()):
         return ()

@@ -420,11 +420,7 @@ class ServiceEvent:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A recommendation for a person: monitord itself touches nothing.
-
-    `blocking` says what the issue holds up ("": nothing that is known), `look_at` the first things to check as
-    commands, `escalation` the text to pass on.
-    """
+    """A recommendation for a person. `blocking`: what is held up ("": not known); `escalation`: what to pass on."""
 
     action: Literal["restart_service", "free_disk", "investigate"]
     target: str

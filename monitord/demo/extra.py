@@ -46,10 +46,7 @@ def directory() -> Path:
 
 
 def ensure(progress: Callable[[str], None]) -> Path:
-    """Its Python, which sees this monitord too. ExtraError where it could not be made, or not in time.
-
-    One process at a time makes it; one that is cut short leaves nothing that could be taken for a finished one.
-    """
+    """Its Python. ExtraError: not made, or not in time. One process makes it; nothing half-made passes for whole."""
     home = directory()
     python = home / "bin" / "python"
     if (home / _READY).exists():

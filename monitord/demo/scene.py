@@ -41,11 +41,7 @@ class SceneEntry:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One moment, in Unix seconds.
-
-    `report` has the fields of the last cycle (None before the first), `stage` is half a sentence, `story` begins with
-    the oldest, `growth_window` is what growth is judged over, in words.
-    """
+    """One moment (Unix seconds). `report`: the last cycle's fields; `stage`: half a sentence; `story`: oldest first."""
 
     now: float
     stage: str = ""

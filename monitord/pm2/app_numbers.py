@@ -197,10 +197,7 @@ def _unit(unit: str) -> str:
 
 
 def heap_limit(options: Raw | UnsetType) -> int | None:
-    """The most heap that Node may use (`--max-old-space-size`), in bytes; of several options the last counts.
-
-    `options` are an interpreter's arguments, or NODE_OPTIONS, as JSON, of which nothing else is read.
-    """
+    """Node's `--max-old-space-size` in bytes, the last counts; `options`: arguments as JSON, or NODE_OPTIONS."""
     if not isinstance(options, Raw) or _HEAP_WORD not in (written := bytes(options)):
         return None
     try:

@@ -119,10 +119,7 @@ class ProcessLists:
         self._kept: dict[int, _Kept] = {}  # by pm_id, of the last list
 
     def read(self, body: wire.Argument) -> tuple[ListedProcess, ...]:
-        """The processes of PM2's answer to getMonitorData, modules included, those without a name left out.
-
-        WireError: it is not JSON. Pm2Error: `protocol`: it is no process list.
-        """
+        """PM2's processes, modules too, the nameless not. WireError: not JSON. Pm2Error: no process list."""
         entries, before = monitor_data.decode(body), self._kept
         kept: dict[int, _Kept] = {}
         found = []

@@ -1,7 +1,4 @@
-"""Measures the machine itself: memory, swap, load, boot time, and the disks, each on a thread that may hang alone.
-
-In a container memory and swap are the smaller of what the host has and what the control group leaves.
-"""
+"""Measures the machine: memory and swap (a container's where smaller), load, and disks, each on a thread."""
 
 import asyncio
 import os

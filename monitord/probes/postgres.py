@@ -41,10 +41,7 @@ _PASSING: Final[frozenset[Kind]] = frozenset({"missing", "permission", "timeout"
 
 @dataclass(frozen=True)
 class CountBounds:
-    """How far a table is counted exactly: at least `window` seconds of labels back, and no more than `cap` rows.
-
-    A count of `cap` means that there are at least so many rows, which is all that a flood is asked for.
-    """
+    """How far a table is counted: at least `window` seconds of labels back, to `cap` rows: "at least so many"."""
 
     window: float = 7200.0
     cap: int = 5_000_000

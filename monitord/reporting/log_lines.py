@@ -1,7 +1,4 @@
-"""A line of the log as people read it: when, how bad, what, in a sentence, and the few fields that matter.
-
-Lines come from anywhere: what is not of this log is shown as it is, dimmed, and nothing in one commands the terminal.
-"""
+"""A line of the log as people read it; what is not of this log is dimmed, and nothing commands the terminal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A report as a monitoring plugin says it: one line, performance data, and the alerts as long output.
-
-By the plugin guidelines: `'label'=value[UOM];warn;crit;min;max`, thresholds as ranges, `U` for what was not measured.
-"""
+"""A report as a monitoring plugin says it, by the plugin guidelines; `U` is what was not measured."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final

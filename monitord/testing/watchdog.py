@@ -1,7 +1,4 @@
-"""The watchdog of a sandbox: waits for its owner to let go of a pipe, however that happens, and tears everything down.
-
-Run as `python -m monitord.testing.watchdog DIRECTORY` with the read end of the pipe as stdin.
-"""
+"""Tears a sandbox down when its owner lets go of stdin: `python -m monitord.testing.watchdog DIRECTORY`."""
 
 import ctypes
 import os

@@ -275,11 +275,7 @@ def has_dead_role(
 
 
 def works(name: str, history: History, book: Book, orders: StandingOrders, now: float) -> bool:
-    """Whether one of a service's processes lives and has not just died.
-
-    The alert of a loop goes on for as long as the window of restarts; the loop itself is over when the service has
-    outlived it.
-    """
+    """Whether a process of a service lives and has not just died: a loop is over once the service outlived it."""
     service = since_given_up_ended(history.services.get(name))
     if service is None:
         return False

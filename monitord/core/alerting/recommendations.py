@@ -30,11 +30,7 @@ def advise(
     orders: StandingOrders,
     now: datetime,
 ) -> tuple[tuple[Action, ...], dict[str, tuple[str, ...]]]:
-    """The recommendations due now, and what has by now been recommended of each living incident.
-
-    They go with these edges, or with what fires and has lasted: one per incident and target, and one about a target at
-    once.
-    """
+    """The recommendations due now, one an incident and target and one a target at once; and all made by now."""
     living = {alert.incident_id for alert in book.values()}
     known = {incident: targets for incident, targets in advised.items() if incident in living}
     chosen: dict[str, Action] = {}

@@ -27,11 +27,7 @@ from monitord.core.subjects.registry import ALWAYS
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The outcome of a recording under other orders, from `since` to `until`, in so many cycles.
-
-    `since` is never before the recording. `blind_seconds` of that time at least one probe could not see. `caveats`
-    are sentences.
-    """
+    """A recording's outcome under other orders. `since` is never before it; `blind_seconds`: of at least one probe."""
 
     since: datetime
     until: datetime

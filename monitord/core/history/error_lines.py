@@ -1,7 +1,4 @@
-"""Error lines of services: counters become rates by windows, and each day of listening leaves its largest.
-
-Only time in which PM2's bus was heard counts. What was not heard is unknown: it ends no rise, and is no calm.
-"""
+"""Rates of error lines by windows. What was not heard of PM2's bus is unknown: it ends no rise, and is no calm."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

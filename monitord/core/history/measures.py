@@ -52,10 +52,7 @@ def past_seconds(history: History, name: str, probe: str, now: float) -> float |
 
 
 def update_fall(history: History, name: str, value: float | None, now: float, least: float, share: float) -> History:
-    """The history after one more reading of a number that may fall at once, from `least` at least to so small a share.
-
-    What it fell from is kept as the one point, until it is at half of that again.
-    """
+    """A number that may fall at once from `least` to such a share; what from is kept until it is at half of that."""
     if value is None:
         return history
     was = history.measures.get(name, Measure(since=now))

@@ -156,10 +156,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class DiskFull:
-    """A disk that takes no more: it was first found so at `seen_at`, and the reading before that was at `after`.
-
-    `room_at` is when it was found to have room again: until rows come, too, that is not forgotten.
-    """
+    """A disk that takes no more: not so `after`, found `seen_at`; `room_at`: free again, kept until rows come, too."""
 
     after: Moment
     seen_at: Moment

@@ -120,10 +120,7 @@ class RestartTally:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnd:
-    """The end of one process, as PM2's bus reported it: how, and after how many seconds (None: not known).
-
-    `memory`: PM2 itself ended it, for using more than its max_memory_restart; `watch`: as a file it watches changed.
-    """
+    """An end by PM2's bus, after how many seconds (None: not known); `memory`, `watch`: by that rule of PM2's."""
 
     at: Moment
     instance: str

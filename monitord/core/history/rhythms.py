@@ -94,11 +94,7 @@ class Rhythm:
 def seen(
     runs: Runs | None, began: Iterable[float], *, is_up: bool, now: float, dark: float, limit: float | None
 ) -> Runs:
-    """The runs after one more reading.
-
-    `began` are the beginnings of runs in it, `dark` for how many seconds before it there was no reading (0: it was
-    watched), `limit` after how many seconds of rest a run was overdue.
-    """
+    """The runs after a reading with these beginnings; `dark`: seconds without one; `limit`: of rest, until overdue."""
     starts = sorted(at for at in began if at <= now + _SHORT)
     if runs is None:
         return Runs(now, last=starts[-1] if starts else None, up_at=now if is_up else None)

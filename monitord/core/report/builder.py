@@ -24,11 +24,7 @@ from monitord.core.subjects.registry import registered
 
 @dataclass(frozen=True, slots=True)
 class RecordedCycle:
-    """What was kept of a window.
-
-    `observations` in order, from a while before the window on where there are any; `transitions` the edges of every
-    alert that lived in it; `state` as it is now; `report` the fields last reported, at `reported_at` (Unix seconds).
-    """
+    """What was kept of a window, and from a while before it; the fields last reported, at `reported_at` (Unix)."""
 
     observations: Iterable[Observation]
     transitions: Iterable[Transition]

@@ -62,10 +62,7 @@ def _itself(result: object) -> object:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportPart(Generic[T_co]):
-    """A part of the report: its field in the report's JSON, and what follows it.
-
-    `track` is given the orders and the window, in Unix seconds. `shown` is what the JSON has of its result.
-    """
+    """A part of the report's JSON: `track` follows it over a window (Unix seconds), `shown` is what JSON has of it."""
 
     name: str
     track: Callable[[StandingOrders, float, float], Tracker[T_co]]

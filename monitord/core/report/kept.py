@@ -1,7 +1,4 @@
-"""What a report takes from the hourly roll-ups: the window by the day, held against earlier ones and the last GO.
-
-A roll-up says how much and for how long, and not which alerts there were: nothing here is judged.
-"""
+"""What a report takes from the hourly roll-ups: the window by the day, beside earlier ones and the last GO."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,10 +19,7 @@ def whole_hours(since: float, until: float) -> tuple[float, float]:
 
 
 def earlier(since: float, until: float) -> tuple[tuple[str, float], ...]:
-    """The windows that one is compared with: what they are called, and by how many seconds they are earlier.
-
-    One of a day or less is compared with the same hours of the day before, for a night is no day.
-    """
+    """Windows to compare with, and how many seconds earlier; a day for one of a day or less: a night is no day."""
     length, week = until - since, 7 * _DAY
     if length <= _DAY:
         return ("a day before", _DAY), ("a week before", week)
@@ -57,10 +51,7 @@ def window(name: str, since: float, until: float, days: Sequence[Rollup]) -> Kep
 
 
 def last_day(now: float, begins: float | None, days: Sequence[Rollup], running: Sequence[Rollup]) -> KeptWindow:
-    """The 24 h up to `now` (Unix seconds), or what is kept of them: whole hours, and the one that runs.
-
-    `begins` is when the first hour that is kept began (None: there is none), `days` are the hours that are over.
-    """
+    """What is kept of the 24 h up to `now`, and the running hour; `begins`: the first hour kept (None: none is)."""
     since, until = whole_hours(now - _DAY, now + HOUR)
     current = [row for row in running if since <= row.start < until]
     starts = [at for at in (begins, *(row.start for row in current)) if at is not None]

@@ -240,10 +240,7 @@ class RecapBefore:
 
 @dataclass(frozen=True, slots=True)
 class KeptWindow:
-    """The whole hours from `since` to `until` (Unix seconds), called `name`: each series by the day, and in all.
-
-    In `totals` the hours of which nothing is kept between others are blind.
-    """
+    """The whole hours of a window, called `name`, by the day and in all; in `totals` hours not kept are blind."""
 
     name: str
     since: float

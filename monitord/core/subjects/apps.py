@@ -1,7 +1,4 @@
-"""Judgement of what an app reports to PM2 about itself: an event loop that is blocked, a heap that is nearly full.
-
-An app that reports nothing is not judged here: most languages do not.
-"""
+"""Judgement of what an app reports of itself: an event loop that is blocked, a heap that is nearly full."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

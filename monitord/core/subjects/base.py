@@ -261,10 +261,7 @@ def _unchanged(history: History, reading: Reading, before: float | None, now: fl
 
 @dataclass(frozen=True, slots=True)
 class StatusSection(Generic[T]):
-    """A section of the status document: its name, the type of what stands in it, and how that is made.
-
-    `build` gets the time in Unix seconds. The type is a dataclass, a mapping of names to one, or one or None.
-    """
+    """A section of the status; `shape`: a dataclass, a mapping to one, or one or None. `build` gets Unix seconds."""
 
     name: str
     shape: object
@@ -317,10 +314,7 @@ def _of_field(
 
 @dataclass(frozen=True)  # with slots it could not be made as MetricGroup[Kind](...)
 class MetricGroup(Generic[T]):
-    """Metrics of things that are alike: `find` takes them out of the status, by their names.
-
-    The names are the values of `label`; without one there is a single thing, under the name "".
-    """
+    """Metrics of things that are alike, by their names, the values of `label` (without one: a single thing, "")."""
 
     find: Callable[[FleetStatus], Mapping[str, T]]
     metrics: tuple[MetricFamily[T], ...]

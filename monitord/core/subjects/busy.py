@@ -1,7 +1,4 @@
-"""Judgement of what is busy: the host's processors, its run queue, its swap, and the processor of a service.
-
-A busy machine is no fault: nothing here is judged unless somebody set a limit, and then only what lasts.
-"""
+"""Judgement of what is busy for long, the machine or a service: no fault unless somebody set a limit."""
 
 from __future__ import annotations
 

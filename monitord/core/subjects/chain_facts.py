@@ -116,10 +116,7 @@ def chain_settings(orders: StandingOrders) -> ChainSettings:
 
 @dataclass(frozen=True, slots=True)
 class ChannelFacts:
-    """What the database says is published of a channel, and what its account has; labels in Unix seconds.
-
-    `latest` None: there is no account. `ring` are the roots that are there, by label.
-    """
+    """What is published of a channel, and what its account has (`latest` None: there is none); by Unix labels."""
 
     group: str
     channel: str
@@ -233,10 +230,7 @@ def remembered(history: History) -> Mapping[str, Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class SealOnChain:
-    """How a seal stands on chain, and when the account was read that tells it (Unix seconds, None: that is not known).
-
-    Of UNKNOWN `at` is when the account was last read, too long ago to tell.
-    """
+    """How a seal stands on chain, and when its account was read (Unix, None: not known); UNKNOWN: too long ago."""
 
     state: Known
     at: float | None = None

@@ -109,11 +109,7 @@ def short(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GroupStatus:
-    """What is sealed of a token group.
-
-    `read_age_seconds` is how long ago all of the window was read; what may yet be sealed is read in each cycle.
-    `idle`: nothing is sealed in the window, and nothing is missed, since nobody took part.
-    """
+    """What is sealed of a group; `read_age_seconds`: of all the window; `idle`: nobody took part, nothing is missed."""
 
     latest: int | None
     expected: int

@@ -19,10 +19,7 @@ _FEWER: Final = "it writes fewer again, and not yet for long enough"
 
 @dataclass(frozen=True, slots=True)
 class ErrorsStatus:
-    """The lines that a service writes to stderr: since monitord listens, and a minute.
-
-    None: not known yet, or, of the limit, not judged (yet). `at_least`: there were too many to count each.
-    """
+    """Error lines since monitord listens, and a minute (None: not known, or judged); `at_least`: not all counted."""
 
     lines: int
     per_minute: float | None

@@ -31,10 +31,7 @@ def fleet(history: History, orders: StandingOrders) -> list[Member]:
 
 @latest
 def unsettled(history: History, orders: StandingOrders) -> list[Member]:
-    """Those of which more is to be said than that each process runs, as it is to, and was not restarted of late.
-
-    Of the others no rule about states and restarts finds anything, however late it is: they are nearly all.
-    """
+    """Those of which a rule about states and restarts may find anything, however late it is: nearly none."""
     services = history.services
     return [
         member

@@ -67,11 +67,7 @@ MONITOR_DEGRADED = base.Rule(
 
 @dataclass(frozen=True, slots=True)
 class MonitordStatus:
-    """monitord's own work as of the last whole cycle. None: nobody has said, as where no daemon runs.
-
-    `cycle_seconds` is how long the whole cycle before took. `failing` are the parts of it that fail and why: the
-    snapshot, a channel, a log output.
-    """
+    """monitord's own work in the last whole cycle, `cycle_seconds` of the one before; None: no daemon has said."""
 
     cycle_late_seconds: float | None
     cycle_seconds: float | None

@@ -1,7 +1,4 @@
-"""Judgement of limits that are set for a service that PM2 has not.
-
-What is named in the settings is asked for; where nothing is judged by it, that is a finding, and not fine.
-"""
+"""Judgement of limits that are set for a service that PM2 has not: that they judge nothing is a finding."""
 
 from collections.abc import Iterator
 

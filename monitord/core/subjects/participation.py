@@ -1,7 +1,4 @@
-"""Judgement of who takes part, by the system's own recent past: an epoch unusually incomplete, a channel silent.
-
-Nothing is judged before the habit is known, nor where the orders want none of it: nobody set these limits.
-"""
+"""Judgement of who takes part by the habit, once known: an epoch unusually incomplete, a channel silent."""
 
 from collections.abc import Iterator
 from functools import partial

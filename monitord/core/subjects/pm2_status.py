@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service. `ok` is whether it is as expected (None: unknown).
-
-    `app` is what it reports of itself (None: nothing, or unknown), `limits` are the numbers of it that somebody set
-    limits for, `errors` how many lines it writes to stderr (None: PM2's bus is not connected).
-    """
+    """One service. `ok` None: unknown; `app` None: it reports nothing; `errors` None: PM2's bus is not connected."""
 
     state: str | None
     expected: str | None

@@ -13,11 +13,7 @@ WHOLE_ENOUGH = 0.5
 
 
 class TableTracker:
-    """Follows every watched table between `since` and `until` (Unix seconds).
-
-    Postgres' counters are cumulative: what came between two readings is known from the next. Whether
-    it came all the time is not: how long a table could not be measured is counted.
-    """
+    """Follows every table between `since` and `until` (Unix seconds), and how long it could not be measured."""
 
     def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
         self._orders = orders

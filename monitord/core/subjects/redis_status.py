@@ -26,11 +26,7 @@ WINDOW: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """The jobs of one queue, by state, and how they move.
-
-    `failed_recently`: within QUEUE_WINDOW. `oldest_seconds`: for how long the next one has waited. `still_seconds`: for
-    how long none was started or finished, while there are any (None: they move).
-    """
+    """The jobs of one queue. `oldest_seconds`: the next one's wait; `still_seconds`: none moved (None: they move)."""
 
     waiting: int | None
     active: int | None

@@ -1,7 +1,4 @@
-"""Runs a Nagios plugin, and returns what it has found and its numbers.
-
-It prints a line for people, and performance data behind a `|`, as the guidelines for plugins have it.
-"""
+"""Runs a Nagios plugin: its line for people, and performance data behind a `|`, as the guidelines have it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""PM2 for the demonstration and the tests: installed once by npm, from the lock file shipped here, into a cache.
-
-Run as `python -m monitord.testing.servers.pm2_install`, it does that and says so, before anything waits for it.
-"""
+"""PM2, installed once by npm from the lock file here; `python -m monitord.testing.servers.pm2_install` does it."""
 
 import asyncio
 import fcntl
