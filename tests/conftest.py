@@ -4,10 +4,13 @@ The session's fixtures are synchronous: the servers belong to no event loop, so 
 """
 
 import asyncio
+import faulthandler
 import gc
 import itertools
+import math
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
@@ -17,6 +20,7 @@ from typing import Any, TypeVar
 import asyncpg
 import hypothesis
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from redis.asyncio import Redis
 
 from monitord.demo.seed import apply_schema
@@ -51,12 +55,18 @@ FINISH_SECONDS = 100.0
 CHILDREN_SECONDS = 110.0
 """How long a test's processes may run: less than the test itself, so that it fails by what it waits for."""
 
+HUNG_SECONDS = 180.0
+"""A test that hangs where no signal gets it out ends its worker, with every thread's stack, after this long and..."""
+HUNG_WITHIN = 60.0
+"""...at most so many seconds more: to begin and to end that watch for each test makes each one wait for a thread."""
+
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 T = TypeVar("T")
 
 _numbers = itertools.count(1)
 _ended_late = EndedLate(CHILDREN_SECONDS)
+_watched_from = -math.inf
 
 
 def pytest_collection() -> None:
@@ -87,6 +97,27 @@ def pytest_runtest_call() -> Generator[None, object, object]:
         for number, handler in kept:
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """A test that hangs for good is watched for: see `HUNG_SECONDS`."""
+    global _watched_from
+    if (now := time.monotonic()) - _watched_from > HUNG_WITHIN:
+        _watched_from = now
+        told = item.config.stash[fault_handler_stderr_fd_key]
+        faulthandler.dump_traceback_later(HUNG_SECONDS + HUNG_WITHIN, exit=True, file=told)
+
+
+def pytest_exception_interact() -> None:
+    """Where a test has failed, pytest ends the watch: the next test begins it again."""
+    global _watched_from
+    _watched_from = -math.inf
+
+
+def pytest_sessionfinish() -> None:
+    """Nothing is watched for any more."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_collection_finish() -> None:
