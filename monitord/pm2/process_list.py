@@ -100,10 +100,7 @@ _used: Final = with_these(ListedProcess, "memory_bytes", "cpu_percent", "numbers
 
 @dataclass(slots=True)
 class _Kept:
-    """One process as it was in the last list: what PM2 told of it, but for what it uses and reports, and what that is.
-
-    PM2 tells the same of nearly each process in nearly each list. `numbers` is what is known of those that it reports.
-    """
+    """One process of the last list: what PM2 told of it, what it used, and what is known of its `numbers`."""
 
     name: object
     pid: object

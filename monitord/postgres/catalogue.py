@@ -37,10 +37,7 @@ class Now:
 
 @dataclass(slots=True)
 class Catalogue:
-    """The catalogue as it was read (`read_at`, Unix seconds), with the counters of the last reading in its relations.
-
-    `system` is None where this role may not ask for it, `children` are the parts of all tables that have any.
-    """
+    """The catalogue as of `read_at` (Unix seconds), with the last counters; `system` None: not to be asked for."""
 
     read_at: float
     server: asyncpg.Record

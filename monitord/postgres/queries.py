@@ -741,11 +741,7 @@ _NO_TREE = "CROSS JOIN (SELECT NULL::float8 AS at, false AS is_there) t"
 
 
 def backlog(*, trees: bool) -> str:
-    """What of a page of seals is not published, by label, and what of that has a tree and so could be.
-
-    The newest first; of each that is not published it takes a look into the tree cache. $1: the newest label; $2: rows
-    of a page.
-    """
+    """What of a page of seals is unpublished, by label, and could be. $1: the newest label; $2: rows of a page."""
     return f"""
 SELECT b.epoch, count(*) AS rows, count(*) FILTER (WHERE b.waits) AS unpublished,
        count(*) FILTER (WHERE t.is_there) AS eligible,

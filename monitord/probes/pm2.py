@@ -74,10 +74,7 @@ def _daemon(home: Path) -> Answered | None:
 
 
 class _Constant(NamedTuple):
-    """What a process's samples are but for what it uses and reports: the same from reading to reading.
-
-    They were made for one that is `alive` so by the kernel, is monitord's own or not, and reports numbers in this form.
-    """
+    """A process's samples but for what it uses and reports, for one `alive` so, monitord's or not, in this form."""
 
     alive: ProcessState | None
     is_own: bool

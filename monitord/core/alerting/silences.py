@@ -24,10 +24,7 @@ Silences = Mapping[str, Silence]
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """The outcome of a command, or the end of a silence: of a silence, an alert, or a forgotten name.
-
-    `reason` of a silence that ended is `expired` or `removed`; of a name there is a sentence for each thing called so.
-    """
+    """A command's outcome, or a silence's end (`expired`, `removed`); of a name a sentence for each thing so called."""
 
     kind: Literal["silence_added", "silence_ended", "alert_acknowledged", "subject_forgotten"]
     silence: Silence | None = None
@@ -231,10 +228,7 @@ def covered(
     orders: StandingOrders,
     now: datetime,
 ) -> list[Transition]:
-    """The edges as they are reported under these silences. `alerts` are changed in place; `before` is how they were.
-
-    What one stops covering fires, once a reading says that it still stands.
-    """
+    """The edges as reported; `alerts` change in place. What a silence covers no more fires if it still stands."""
     forces = in_force(silences, now)
     fired_at = {alert.id: alert.fired_at for alert in before.values()}
     edges_out: list[Transition] = []

@@ -64,15 +64,8 @@ def backtest(
 ) -> Backtest | None:
     """Judge `observations` (from `warm_up` before `since` on, if they are there) by `orders`.
 
-    Args:
-        observations: As they were recorded, in order.
-        orders: What to judge by. Which probes were configured follows from the observations.
-        recorded: The edges of then, with the firing of every alert that lived at `since`.
-        since: What ended before this is left out.
-        as_recorded: The orders that the recording was made under, as far as they are known; `orders` if None.
-
-    Returns:
-        None when nothing is recorded from `since` on.
+    `recorded` are the edges of then, with the firing of every alert that lived at `since`; `as_recorded` the orders of
+    then, as far as they are known. None: nothing is recorded from `since` on.
     """
     fold: _Fold | None = None
     for observation in observations:

@@ -55,10 +55,7 @@ def allowed(process: Process) -> tuple[str, float] | None:
 
 
 def ended_well(process: Process) -> bool | None:
-    """Whether a process that does not run ended well and by itself; None where its exit code is not known.
-
-    PM2 keeps the code 0 after a signal, too: only its bus has the signal.
-    """
+    """Whether a process ended well by itself (None: no exit code); of a signal, after which it is 0, the bus tells."""
     if process.state != "stopped" and process.state not in WAITING:
         return False
     if process.exit_code is None:
@@ -103,10 +100,7 @@ def next_settling(processes: Iterable[Process], now: float) -> float | None:
 def standing(
     processes: Sequence[Process], wanted: Expected | None, now: float, *, ordered: bool
 ) -> tuple[str, bool | None]:
-    """The state of a name's processes in a word, and whether each is as it is expected to be (None: on its way).
-
-    `ordered`: there is a roster, so that a service nothing is expected of is one too many.
-    """
+    """Their state in a word, and whether each is as expected (None: on its way); `ordered`: others are too many."""
     if not processes:
         return MISSING, False
     judged = [(process, _as_ordered(process, wanted, now, ordered=ordered)) for process in processes]

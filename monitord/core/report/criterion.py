@@ -98,10 +98,7 @@ class SuccessCriterion:
 
 @dataclass(slots=True)
 class Level:
-    """One number over the report's window, of the thing called `name`; most and least with when (Unix seconds).
-
-    None: it was never measured; `unmeasured`: for how many seconds its probe answered without it.
-    """
+    """A number over the window, most and least with when (Unix seconds; None: never); `unmeasured`: seconds without."""
 
     name: str
     most: float | None = None

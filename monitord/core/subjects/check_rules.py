@@ -130,10 +130,7 @@ class CheckNumber:
 
 @dataclass(frozen=True, slots=True)
 class CheckStatus:
-    """A check as it was last taken: what was found of it, by which limits, how long ago; and what is wrong with it.
-
-    `text` is the output of a plugin, `perfdata` are a plugin's numbers, by their labels.
-    """
+    """A check as last taken: what was found, by which limits, how long ago, and what is wrong; `text`: a plugin's."""
 
     type: str
     status: Status

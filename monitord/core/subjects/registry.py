@@ -33,12 +33,7 @@ def registered() -> tuple[Subject, ...]:
 
 
 def register(subject: Subject, package: str = "") -> None:
-    """Add a subject of a package. To be called before the first cycle: what is judged is the same for a whole run.
-
-    Raises:
-        ValueError: a subject, a section, a rule, a metric or a part of the report of that name is there already.
-        TypeError, KeyError: it is no subject, or a part of it is of another kind than it must be.
-    """
+    """Add a package's subject before the first cycle. ValueError: a name is taken. TypeError, KeyError: it is none."""
     subject = guarded(subject, package or subject.name)
     for kind, names in _DECLARED.items():
         if taken := set(names(subject)) & {name for other in _registered for name in names(other)}:

@@ -1,7 +1,4 @@
-"""The checks of the operator's own: one probe that takes all that are due at once, each with a deadline of its own.
-
-A check is one file beside this one, and one entry here. It is imported only where one of its type is configured.
-"""
+"""One probe of all checks that are due, each with its deadline; a file here and an entry each, imported if used."""
 
 from __future__ import annotations
 
