@@ -473,6 +473,11 @@ class Night(Cycles):
                 yield from queue.samples()
 
 
+def watching(*probes: str, orders: StandingOrders = ORDERS, every: float = EVERY) -> Night:
+    """A night in which only these probes are taken: the others have nothing to say of what is asked, and cost time."""
+    return Night(replace(orders, probes=frozenset(probes)), every=every)
+
+
 def _gaps(parts: Iterable[Table] | Iterable[Queue]) -> tuple[Unmeasured, ...]:
     found = (part.gap or (part.uncounted if isinstance(part, Table) else None) for part in parts)
     return tuple(gap for gap in found if gap is not None)

@@ -6,10 +6,21 @@ from datetime import timedelta
 import pytest
 
 from monitord.core.model import Unmeasured
+from monitord.core.orders import StandingOrders
 
-from .nights import Night, orders
+from . import nights
+from .nights import EVERY, Night
 
 SIGNALS = "user_signals"
+
+
+def orders(**changes: object) -> StandingOrders:
+    """The baseline's, of which Postgres alone is watched."""
+    return nights.orders(probes=frozenset({"postgres"}), **changes)
+
+
+def watched(every: float = EVERY) -> Night:
+    return Night(orders(), every=every)
 
 
 def growth(night: Night) -> dict[str, float | None]:
@@ -24,7 +35,7 @@ def steady(per_window: float) -> float:
 
 
 def test_a_million_rows_in_two_hours_is_the_limit_and_silent() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.table.per_second = steady(1_000_000)
     night.passes(hours=5)
     night.is_silent()
@@ -32,7 +43,7 @@ def test_a_million_rows_in_two_hours_is_the_limit_and_silent() -> None:
 
 
 def test_more_than_a_million_rows_in_two_hours_is_a_warning_until_it_slows_down() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.table.per_second = steady(1_010_000)
     night.passes(hours=2, minutes=1)
     alert = night.fired_once("table_growth_high", SIGNALS)
@@ -47,7 +58,7 @@ def test_more_than_a_million_rows_in_two_hours_is_a_warning_until_it_slows_down(
 
 
 def test_a_real_flood_fires_at_the_second_reading_once_it_has_been_counted() -> None:
-    night = Night()
+    night = watched()
     night.passes(minutes=30)
     counted = night.table.counted
     night.table.floods(1_200_000)
@@ -60,7 +71,7 @@ def test_a_real_flood_fires_at_the_second_reading_once_it_has_been_counted() -> 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_flood_that_is_rolled_back_never_fires(told: bool) -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.table.tells_commits = told
     night.passes(minutes=30)
     for _ in range(20):
@@ -76,7 +87,7 @@ def test_a_flood_that_is_rolled_back_never_fires(told: bool) -> None:
 
 @pytest.mark.parametrize("minute", [58, 59, 0, 1])
 def test_a_flood_that_is_rolled_back_at_the_turn_of_an_hour_never_fires(minute: int) -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=3)
     night.until(7 if minute > 30 else 8, minute)
     night.table.rolls_back(3_000_000)
@@ -85,7 +96,7 @@ def test_a_flood_that_is_rolled_back_at_the_turn_of_an_hour_never_fires(minute: 
 
 
 def test_a_flood_that_is_rolled_back_while_monitord_was_away_never_fires() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=3)
     night.table.rolls_back(9_000_000)
     night.monitord_is_away(hours=8)
@@ -108,7 +119,7 @@ def test_a_flood_is_confirmed_by_as_many_readings_as_ordered_the_first_and_the_c
 
 
 def test_a_table_that_cannot_be_counted_fires_by_its_statistics_and_says_so() -> None:
-    night = Night()
+    night = watched()
     night.table.countable = False
     night.passes(minutes=30)
     night.table.rolls_back(1_200_000)
@@ -122,7 +133,7 @@ def test_a_table_that_cannot_be_counted_fires_by_its_statistics_and_says_so() ->
 
 
 def test_a_count_that_stops_at_its_cap_refutes_nothing() -> None:
-    night = Night()
+    night = watched()
     night.table.cap = 50_000
     night.passes(hours=2)
     night.is_silent()  # in particular, rows that do come are not taken for rolled back
@@ -135,7 +146,7 @@ def test_a_count_that_stops_at_its_cap_refutes_nothing() -> None:
 
 
 def test_a_count_that_never_comes_holds_up_no_alert_and_is_not_asked_for_every_five_seconds() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(minutes=30)
     night.table.counts = False
     night.table.floods(1_200_000)
@@ -146,13 +157,13 @@ def test_a_count_that_never_comes_holds_up_no_alert_and_is_not_asked_for_every_f
 
 
 def test_a_night_of_42_000_rows_an_hour_is_counted_exactly_only_now_and_then() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=4)
     assert night.table.counted <= 4 * 12 + 1
 
 
 def test_a_rate_needs_two_readings() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.look()
     assert (growth(night)["rows_per_hour"], growth(night)["window_rows"]) == (None, None)
     assert night.status == "ok"
@@ -164,7 +175,7 @@ def test_a_rate_needs_two_readings() -> None:
 
 
 def test_a_burst_seen_over_less_than_a_quarter_of_the_window_is_not_blown_up_to_a_whole_one() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(minutes=1)
     night.table.floods(900_000)
     night.passes(minutes=20)
@@ -172,7 +183,7 @@ def test_a_burst_seen_over_less_than_a_quarter_of_the_window_is_not_blown_up_to_
 
 
 def test_what_came_in_while_monitord_was_away_is_scaled_down_to_the_window() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=1)
     night.table.per_second = steady(450_000)
     night.monitord_is_away(hours=8)  # 1.8 million rows
@@ -184,7 +195,7 @@ def test_what_came_in_while_monitord_was_away_is_scaled_down_to_the_window() -> 
 
 
 def test_a_flood_soon_after_an_absence_is_not_thinned_out_by_it() -> None:
-    night = Night()
+    night = watched()
     night.passes(hours=1)
     night.monitord_is_away(hours=8)
     night.passes(minutes=30)
@@ -194,7 +205,7 @@ def test_a_flood_soon_after_an_absence_is_not_thinned_out_by_it() -> None:
 
 
 def test_a_flood_that_is_over_is_forgotten_after_the_window() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.passes(minutes=30)
     night.table.floods(1_200_000)
     night.passes(hours=1, minutes=58)
@@ -204,7 +215,7 @@ def test_a_flood_that_is_over_is_forgotten_after_the_window() -> None:
 
 
 def test_counters_that_fall_are_followed_from_there_and_said() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=1)
     night.table.forgets_statistics()
     night.passes(hours=3)
@@ -217,7 +228,7 @@ def test_counters_that_fall_are_followed_from_there_and_said() -> None:
 
 
 def test_counters_that_jump_as_those_of_another_server_do_are_refuted_by_the_count() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=1)
     night.counters_jump(50_000_000)
     night.passes(hours=1)
@@ -225,7 +236,7 @@ def test_counters_that_jump_as_those_of_another_server_do_are_refuted_by_the_cou
 
 
 def test_a_table_that_is_truncated_is_no_alert_while_rows_come_in() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=1)
     night.table.is_truncated()
     night.passes(hours=3)
@@ -233,7 +244,7 @@ def test_a_table_that_is_truncated_is_no_alert_while_rows_come_in() -> None:
 
 
 def test_no_new_row_for_fifteen_minutes_is_silent_and_for_longer_is_a_warning() -> None:
-    night = Night()
+    night = watched()
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=15)
@@ -251,7 +262,7 @@ def test_no_new_row_for_fifteen_minutes_is_silent_and_for_longer_is_a_warning() 
 
 
 def test_inserts_that_are_all_rolled_back_are_a_stalled_flow() -> None:
-    night = Night()
+    night = watched()
     night.passes(hours=1)
     night.table.per_second, night.table.rolled_back_per_second = 0, 12
     night.passes(minutes=25)
@@ -265,7 +276,7 @@ def test_inserts_that_are_all_rolled_back_are_a_stalled_flow() -> None:
 
 
 def test_a_stall_is_not_ended_by_inserts_that_are_rolled_back() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.passes(hours=1)
     night.table.per_second = 0
     night.passes(minutes=20)
@@ -282,7 +293,7 @@ def test_rows_all_of_one_hour_do_not_stall_when_the_growth_window_is_shorter_tha
 
 
 def test_a_table_that_can_no_longer_be_counted_is_not_held_to_an_old_count() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.table.tells_commits = False
     night.passes(hours=1)
     night.table.per_second, night.table.rolled_back_per_second = 0, 12
@@ -293,7 +304,7 @@ def test_a_table_that_can_no_longer_be_counted_is_not_held_to_an_old_count() -> 
 
 
 def test_a_stall_of_a_table_that_cannot_be_counted_fires_by_its_statistics() -> None:
-    night = Night()
+    night = watched()
     night.table.countable = False
     night.passes(hours=1)
     night.table.per_second = 0
@@ -302,7 +313,7 @@ def test_a_stall_of_a_table_that_cannot_be_counted_fires_by_its_statistics() -> 
 
 
 def test_time_in_which_postgres_could_not_be_read_counts_towards_no_stall() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=10)
@@ -316,7 +327,7 @@ def test_time_in_which_postgres_could_not_be_read_counts_towards_no_stall() -> N
 
 
 def test_time_in_which_monitord_was_away_counts_towards_no_stall() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=10)
@@ -328,7 +339,7 @@ def test_time_in_which_monitord_was_away_counts_towards_no_stall() -> None:
 
 
 def test_rows_that_came_in_while_monitord_was_away_are_a_flow() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=14)
@@ -339,7 +350,7 @@ def test_rows_that_came_in_while_monitord_was_away_are_a_flow() -> None:
 
 
 def test_a_replica_has_no_counters_and_is_judged_by_its_exact_counts() -> None:
-    night = Night()
+    night = watched()
     night.replica = True
     night.passes(hours=1)
     night.is_silent()
@@ -355,7 +366,7 @@ def test_a_replica_has_no_counters_and_is_judged_by_its_exact_counts() -> None:
 
 
 def test_a_table_that_cannot_be_read_is_unknown_and_said() -> None:
-    night = Night()
+    night = watched()
     night.passes(hours=1)
     night.table.gap = Unmeasured(SIGNALS, "permission", "this role has no SELECT privilege on user_signals")
     night.look()
@@ -370,7 +381,7 @@ def test_a_table_that_cannot_be_read_is_unknown_and_said() -> None:
 
 
 def test_a_stall_stays_a_stall_while_its_table_cannot_be_read() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.passes(hours=1)
     night.table.per_second = 0
     night.passes(minutes=20)
@@ -399,7 +410,7 @@ def test_a_table_that_is_no_longer_watched_ends_its_alert() -> None:
 
 
 def test_statistics_that_stand_still_while_rows_come_in_are_no_stall() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(minutes=10)
     night.table.rolled_back_per_second = -night.table.per_second
     night.passes(hours=2)
@@ -407,7 +418,7 @@ def test_statistics_that_stand_still_while_rows_come_in_are_no_stall() -> None:
 
 
 def test_the_time_a_table_could_not_be_read_counts_towards_no_stall() -> None:
-    night = Night()
+    night = watched()
     night.passes(minutes=30)
     night.table.gap = Unmeasured("user_signals", "missing", "there is no table user_signals in this database")
     night.passes(minutes=40)
@@ -420,7 +431,7 @@ def test_the_time_a_table_could_not_be_read_counts_towards_no_stall() -> None:
 
 
 def test_rows_that_no_counter_sees_are_known_as_soon_as_two_counts_can_be_compared() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.table.seen = False
     night.look()
     assert growth(night)["rows_per_hour"] is None
@@ -434,7 +445,7 @@ def test_rows_that_no_counter_sees_are_known_as_soon_as_two_counts_can_be_compar
 
 
 def test_counters_that_stop_seeing_in_mid_night_are_outvoted_and_believed_again_later() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=3)
     for sees in (False, True):
         night.table.seen = sees
@@ -449,7 +460,7 @@ def test_counters_that_stop_seeing_in_mid_night_are_outvoted_and_believed_again_
 
 
 def test_half_of_the_rows_seen_is_not_half_of_the_growth() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(minutes=10)
     night.table.per_second, night.table.rolled_back_per_second = 160, -80
     night.passes(hours=2)
@@ -462,7 +473,7 @@ def test_half_of_the_rows_seen_is_not_half_of_the_growth() -> None:
 
 
 def test_counters_that_tell_late_are_not_counted_twice() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.passes(hours=1)
     for _ in range(12):
         night.table.seen = False
@@ -476,7 +487,7 @@ def test_counters_that_tell_late_are_not_counted_twice() -> None:
 
 
 def test_rows_that_are_deleted_as_they_come_are_not_rolled_back() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=1)
     night.table.per_second, night.table.fleeting_per_second = 0, 12
     night.passes(minutes=40)
@@ -484,7 +495,7 @@ def test_rows_that_are_deleted_as_they_come_are_not_rolled_back() -> None:
 
 
 def test_a_table_that_nothing_counts_is_unknown_and_never_still() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.table.countable, night.table.counting = False, False
     night.passes(hours=3)
     assert (growth(night)["rows_per_hour"], growth(night)["window_rows"]) == (None, None)
@@ -492,7 +503,7 @@ def test_a_table_that_nothing_counts_is_unknown_and_never_still() -> None:
 
 
 def test_a_table_that_grows_on_disk_while_no_counter_moves_is_unknown_and_never_still() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.table.countable, night.table.seen = False, False
     night.table.heap_per_row = 0.02
     night.passes(hours=3)
@@ -505,14 +516,14 @@ def test_a_table_that_grows_on_disk_while_no_counter_moves_is_unknown_and_never_
 
 
 def test_a_blind_table_makes_the_mornings_growth_unknown() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.table.countable, night.table.counting = False, False
     night.passes(hours=2)
     assert all(not table.known for table in night.state.history.tables.values())
 
 
 def test_rows_with_old_labels_are_growth_of_the_window_they_arrive_in() -> None:
-    night = Night(every=60)
+    night = watched(every=60)
     night.passes(hours=1)
     night.table.late_by = 3 * 3600
     night.passes(hours=3)
@@ -529,7 +540,7 @@ def test_rows_with_old_labels_are_growth_of_the_window_they_arrive_in() -> None:
 
 
 def test_rows_of_the_present_carry_no_old_labels() -> None:
-    night = Night(every=120)
+    night = watched(every=120)
     night.passes(hours=3)
     assert growth(night)["late_rows"] == 0
     night.table.countable = False

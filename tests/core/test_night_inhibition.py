@@ -19,7 +19,7 @@ def stop_sealing(night: Night) -> None:
 
 def test_a_dead_sealer_explains_that_nothing_is_sealed() -> None:
     sealer = "milo-aggregator"
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night[sealer].stops()
     stop_sealing(night)
@@ -36,7 +36,7 @@ def test_a_dead_sealer_explains_that_nothing_is_sealed() -> None:
 
 
 def test_another_database_explains_what_is_judged_on_it() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night.system = "7302"
     stop_sealing(night)
@@ -50,7 +50,7 @@ def test_another_database_explains_what_is_judged_on_it() -> None:
 def test_a_database_that_takes_no_writes_explains_what_stops_after_and_not_what_had_stopped_before(
     began_before: bool,
 ) -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     refusal = ("postgres_refusal", (("why", "readonly"),))
     if not began_before:
@@ -80,7 +80,7 @@ def test_a_redis_that_takes_no_writes_explains_its_queues_backlog() -> None:
 
 
 def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_critical() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -90,7 +90,7 @@ def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_c
 
 
 def test_a_looping_sealer_that_is_only_a_warning_does_not_hide_that_sealing_is_stuck() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     stop_sealing(night)
     for _ in range(24):  # eight automatic restarts an hour
@@ -238,7 +238,7 @@ def test_a_cause_and_its_effect_found_in_one_reading_are_one_page() -> None:
 
 
 def test_a_chain_of_causes_is_one_incident() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night.host.available = 50e6
     night["milo-aggregator"].is_given_up()
@@ -250,7 +250,7 @@ def test_a_chain_of_causes_is_one_incident() -> None:
 
 
 def test_an_unknown_reading_keeps_what_is_suppressed_as_it_is() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -264,7 +264,7 @@ def test_an_unknown_reading_keeps_what_is_suppressed_as_it_is() -> None:
 
 
 def test_suppression_survives_a_restart_of_monitord() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -461,7 +461,7 @@ def test_the_stalls_advice_names_who_brings_the_rows_and_begins_with_who_is_down
 
 
 def test_what_a_stall_explains_after_its_end_is_kept_in_the_snapshot() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.until(4, 10)
     night.table.per_second = 0
     stop_sealing(night)

@@ -31,7 +31,7 @@ def test_the_baseline_at_03_57_is_on_schedule_and_ok() -> None:
 
 @pytest.mark.parametrize("roster", ["ordered", "learned"])
 def test_a_whole_night_like_the_baseline_says_nothing(roster: str) -> None:
-    night = Night(LONG if roster == "ordered" else orders(services={}, late_after=LONG.late_after), every=300)
+    night = Night(LONG if roster == "ordered" else orders(services={}, late_after=LONG.late_after), every=600)
     night.passes(hours=26)
     night.is_silent()
     assert {look.decision.report.status for look in night.looks} == {"ok"}

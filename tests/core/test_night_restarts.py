@@ -7,7 +7,7 @@ from monitord.core.alerting.incidents import incidents
 from monitord.core.model import Finding, ProcessExit, Severity, Value
 from monitord.core.subjects import replaces
 
-from .nights import LONG, MEMORY, ORDERS, Night, orders
+from .nights import LONG, MEMORY, ORDERS, Night, orders, watching
 
 
 def restarts(night: Night, service: str) -> int:
@@ -21,7 +21,7 @@ def changes(night: Night, service: str) -> list[tuple[str, str]]:
 
 
 def test_five_automatic_restarts_an_hour_are_silent_and_six_are_a_warning() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].crashes(5)
     night.passes(minutes=10)
@@ -40,7 +40,7 @@ def test_five_automatic_restarts_an_hour_are_silent_and_six_are_a_warning() -> N
 
 
 def test_twenty_restarts_stay_a_warning_and_twenty_one_are_critical_under_the_same_id() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].crashes(20)
     night.passes(minutes=10)
@@ -53,7 +53,7 @@ def test_twenty_restarts_stay_a_warning_and_twenty_one_are_critical_under_the_sa
 
 
 def test_a_service_that_dies_every_three_seconds_is_found_though_pm2_calls_it_online_all_the_time() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     for _ in range(10):
         night["gateway"].crashes(10)
@@ -63,7 +63,7 @@ def test_a_service_that_dies_every_three_seconds_is_found_though_pm2_calls_it_on
 
 
 def test_a_loop_that_wavers_about_its_critical_limit_is_recommended_upon_once() -> None:
-    night = Night(orders(restarts_window=ORDERS.restarts_window / 4))
+    night = watching("pm2", orders=orders(restarts_window=ORDERS.restarts_window / 4))
     night.passes(minutes=1)
     for _ in range(3):
         night["cls-worker"].crashes(12)
@@ -78,7 +78,7 @@ def test_a_loop_that_wavers_about_its_critical_limit_is_recommended_upon_once() 
 
 @pytest.mark.parametrize("heard", [6, 4])
 def test_a_loop_began_with_its_first_death_where_the_bus_told_of_each(heard: int) -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     before = night.clock.now
     for death in range(6):
@@ -93,7 +93,7 @@ def test_a_loop_began_with_its_first_death_where_the_bus_told_of_each(heard: int
 
 
 def test_a_lifetime_counter_of_567_says_nothing() -> None:
-    night = Night(every=120)
+    night = watching("pm2", every=120)
     night["gateway"].restarts = 567
     night.passes(hours=2)
     night.is_silent()
@@ -101,7 +101,7 @@ def test_a_lifetime_counter_of_567_says_nothing() -> None:
 
 
 def test_an_operators_restarts_do_not_count() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     for _ in range(30):
         night["gateway"].is_restarted()
@@ -112,7 +112,7 @@ def test_an_operators_restarts_do_not_count() -> None:
 
 
 def test_an_operators_restart_seen_half_way_does_not_count_either() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     gateway = night["gateway"]
     for _ in range(10):
@@ -125,7 +125,7 @@ def test_an_operators_restart_seen_half_way_does_not_count_either() -> None:
 
 
 def test_an_operators_restart_whose_counter_moves_before_created_at_does_not_count() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     gateway = night["gateway"]
     gateway.is_stopping()
@@ -138,7 +138,7 @@ def test_an_operators_restart_whose_counter_moves_before_created_at_does_not_cou
 
 
 def test_a_service_that_pm2_gives_up_on_is_down_and_its_last_attempts_count() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].is_given_up(after=16)
     night.passes(minutes=1)
@@ -151,7 +151,7 @@ def test_a_service_that_pm2_gives_up_on_is_down_and_its_last_attempts_count() ->
 
 
 def test_a_loop_that_ends_in_giving_up_is_one_incident_with_one_recommendation() -> None:
-    night = Night(every=60)
+    night = watching("pm2", every=60)
     night.passes(minutes=1)
     night["cls-worker"].crashes(8)
     night.passes(minutes=5)
@@ -170,7 +170,7 @@ def test_a_loop_that_ends_in_giving_up_is_one_incident_with_one_recommendation()
 
 
 def test_what_somebody_has_taken_up_again_may_loop_anew_and_what_went_before_stays_counted() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].is_given_up(after=16)
     night.passes(minutes=5)
@@ -199,7 +199,7 @@ def test_giving_up_on_one_of_two_is_a_warning_and_leaves_a_critical_loop_its_own
 
 
 def test_the_restart_that_brings_back_what_pm2_gave_up_on_is_an_operators() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].is_given_up(after=3)
     night.passes(minutes=1)
@@ -210,7 +210,7 @@ def test_the_restart_that_brings_back_what_pm2_gave_up_on_is_an_operators() -> N
 
 
 def test_pm2_reset_is_no_restart() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].restarts = 567
     night.passes(minutes=1)
     night["gateway"].is_reset()
@@ -223,7 +223,7 @@ def test_pm2_reset_is_no_restart() -> None:
 
 
 def test_the_start_of_a_stopped_service_is_an_operators_and_no_restart() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-discovery"].starts()
     night.passes(minutes=1)
@@ -234,7 +234,7 @@ def test_the_start_of_a_stopped_service_is_an_operators_and_no_restart() -> None
 
 
 def test_a_whole_fleet_restarted_at_once_is_a_deployment_and_no_crash() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     for _ in range(7):
         for name in MEMORY:
@@ -246,7 +246,7 @@ def test_a_whole_fleet_restarted_at_once_is_a_deployment_and_no_crash() -> None:
 
 
 def test_a_whole_fleet_that_dies_once_together_is_not_seven_crashes() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     for name in MEMORY:
         if night[name].state == "online":
@@ -257,7 +257,7 @@ def test_a_whole_fleet_that_dies_once_together_is_not_seven_crashes() -> None:
 
 
 def test_a_whole_fleet_that_keeps_dying_together_is_crashing() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     for _ in range(8):
         for name in MEMORY:
@@ -269,7 +269,7 @@ def test_a_whole_fleet_that_keeps_dying_together_is_crashing() -> None:
 
 
 def test_restarts_during_a_long_absence_are_shared_out_over_it() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night["gateway"].crashes(40)  # five an hour, for eight hours
     night.monitord_is_away(hours=8)
@@ -279,7 +279,7 @@ def test_restarts_during_a_long_absence_are_shared_out_over_it() -> None:
 
 
 def test_restarts_while_pm2_could_not_be_read_are_shared_out_over_that_time() -> None:
-    night = Night(every=120)
+    night = watching("pm2", every=120)
     night.passes(minutes=10)
     night.pm2.fails("timeout", "no answer within 5 s")
     night["gateway"].crashes(40)
@@ -293,7 +293,7 @@ def test_restarts_while_pm2_could_not_be_read_are_shared_out_over_that_time() ->
 
 @pytest.mark.parametrize("away", [0, 20])
 def test_a_loop_goes_on_firing_across_a_restart_of_monitord(away: int) -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].crashes(10)
     night.passes(minutes=1)
@@ -304,7 +304,7 @@ def test_a_loop_goes_on_firing_across_a_restart_of_monitord(away: int) -> None:
 
 
 def test_a_death_seen_in_the_moment_before_pm2_calls_it_online_again_is_told_once() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].crashes()
     night["gateway"].state = "stopped"  # counted already, and not launched yet
@@ -316,7 +316,7 @@ def test_a_death_seen_in_the_moment_before_pm2_calls_it_online_again_is_told_onc
 
 
 def test_a_death_seen_before_pm2_has_counted_it_is_told_once_and_the_restart_is_pm2s() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].stops(exit_code=1)
     night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now + 29, 1))
@@ -329,7 +329,7 @@ def test_a_death_seen_before_pm2_has_counted_it_is_told_once_and_the_restart_is_
 
 
 def test_a_service_that_pm2_lets_wait_before_its_restart_has_crashed_and_nobody_stopped_it() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].stops(exit_code=1)
     night["gateway"].state = "waiting restart"
@@ -344,7 +344,7 @@ def test_a_service_that_pm2_lets_wait_before_its_restart_has_crashed_and_nobody_
 
 
 def test_a_restart_seen_while_it_launches_is_one_event() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].is_restarted()
     night["cls-worker"].state = "launching"
@@ -355,7 +355,7 @@ def test_a_restart_seen_while_it_launches_is_one_event() -> None:
 
 
 def test_a_restart_seen_while_the_old_process_is_stopping_is_one_event() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].is_stopping()
     night.passes(seconds=30)
@@ -365,7 +365,7 @@ def test_a_restart_seen_while_the_old_process_is_stopping_is_one_event() -> None
 
 
 def test_a_service_that_an_operator_stops_has_not_crashed_whatever_code_it_ends_with() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].stops(exit_code=130)
     night.passes(minutes=1)
@@ -373,7 +373,7 @@ def test_a_service_that_an_operator_stops_has_not_crashed_whatever_code_it_ends_
 
 
 def test_a_service_that_is_gone_from_pm2_keeps_dying_no_more() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["cls-worker"].crashes(9)
     night.passes(minutes=5)
@@ -387,7 +387,7 @@ def test_a_service_that_is_gone_from_pm2_keeps_dying_no_more() -> None:
 
 
 def test_what_dies_now_and_then_for_two_days_is_said_once_and_reminded_of_once_a_day() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", orders=LONG, every=300)
     night["gateway"].crashes_every(720.0)
     night.passes(hours=52)
     assert night.said() == ["firing service_unstable/gateway"]

@@ -14,15 +14,15 @@ from monitord.core.codec import encode
 from monitord.core.model import Alert, Unmeasured
 
 from .fleet import MB
-from .nights import LONG, MEMORY, Night
+from .nights import LONG, MEMORY, Night, watching
 
 LEAK, FILLING = "service_memory_leak", "disk_filling"
 Course = Callable[[float], float]
 
 
-def watched(every: float = 600) -> Night:
-    """A night so long that a look every few minutes must do."""
-    return Night(LONG, every=every)
+def watched(*probes: str, every: float = 600) -> Night:
+    """A night so long that a look every few minutes must do, at processes alone unless it is said at what."""
+    return watching(*(probes or ("pm2",)), orders=LONG, every=every)
 
 
 def wobble(hour: float) -> float:
@@ -89,7 +89,7 @@ def test_a_rise_that_a_restart_ends_again_and_again_is_no_trend_across_the_resta
 
 
 def test_a_healthy_night_stays_silent_when_the_clock_is_set_back_and_forth() -> None:
-    night = watched()
+    night = watched("pm2", "host")
     night.memory_goes("gateway", HEALTHY["a sawtooth"])
     night.disk_goes(lambda hour: 40 + teeth(6, 5)(hour))
     for minutes in (-50, 50, -7, 90):
@@ -260,7 +260,7 @@ def test_a_service_that_is_gone_leaks_no_more() -> None:
 
 
 def test_a_leak_is_told_in_a_minute_where_the_span_is_a_minute() -> None:
-    night = Night(replace(LONG, leak_span=timedelta(seconds=60)), every=1)
+    night = watching("pm2", orders=replace(LONG, leak_span=timedelta(seconds=60)), every=1)
     night.memory_goes("gateway", lambda hour: 99 * MB + hour * 3600 * 4 * MB)
     night.passes(seconds=59)
     night.is_silent()
@@ -286,14 +286,14 @@ HEALTHY_DISKS: dict[str, Course] = {
 
 @pytest.mark.parametrize("course", HEALTHY_DISKS.values(), ids=HEALTHY_DISKS.keys())
 def test_a_disk_that_is_healthy_is_silent(course: Course) -> None:
-    night = watched(every=720)
+    night = watched("host", every=720)
     night.disk_goes(course)
     night.passes(hours=32)
     night.is_silent()
 
 
 def test_a_disk_that_fills_is_a_warning_and_says_what_it_rests_on() -> None:
-    night = watched(every=360)
+    night = watched("host", every=360)
     night.disk_goes(lambda hour: 30 + 4 * hour)
     night.passes(hours=5.9)
     night.is_silent()
@@ -309,7 +309,7 @@ def test_a_disk_that_fills_is_a_warning_and_says_what_it_rests_on() -> None:
 
 
 def test_a_disk_that_will_be_full_within_four_hours_is_critical_under_the_same_id() -> None:
-    night = Night(replace(LONG, disk_warning=95.0, disk_critical=95.0), every=240)
+    night = watching("host", orders=replace(LONG, disk_warning=95.0, disk_critical=95.0), every=240)
     night.disk_goes(lambda hour: 40 + 5 * hour)
     night.passes(hours=10)
     warning, critical = night.of("firing", FILLING, "/")
@@ -319,14 +319,14 @@ def test_a_disk_that_will_be_full_within_four_hours_is_critical_under_the_same_i
 
 
 def test_a_disk_that_fills_under_nightly_bursts_is_seen() -> None:
-    night = watched()
+    night = watched("host")
     night.disk_goes(lambda hour: 30 + 1.8 * hour + (10 if 3 < hour % 24 < 4.5 else 0))
     night.passes(hours=20)
     night.fired_once(FILLING, "/")
 
 
 def test_past_the_limit_of_disks_another_rule_speaks_of_them() -> None:
-    night = watched()
+    night = watched("host")
     night.disk_goes(lambda hour: 40 + 4 * hour)
     night.passes(hours=10.5)
     assert night.firing() == {("disk_high", "/")}
@@ -334,7 +334,7 @@ def test_past_the_limit_of_disks_another_rule_speaks_of_them() -> None:
 
 
 def test_space_that_is_freed_ends_it_at_once() -> None:
-    night = watched()
+    night = watched("host")
     night.disk_goes(lambda hour: 30 + 4 * hour if hour < 8 else 29)
     night.passes(hours=7.9)
     night.fired_once(FILLING, "/")
@@ -343,7 +343,7 @@ def test_space_that_is_freed_ends_it_at_once() -> None:
 
 
 def test_a_disk_that_cannot_be_measured_neither_fills_nor_does_not() -> None:
-    night = watched()
+    night = watched("host")
     night.disk_goes(lambda hour: 30 + 4 * hour)
     night.passes(hours=7)
     night.host.disk_gap = Unmeasured("/", "timeout", "statvfs did not answer within 2 s")
@@ -359,7 +359,7 @@ def test_a_disk_that_cannot_be_measured_neither_fills_nor_does_not() -> None:
 
 
 def test_what_is_kept_of_a_long_night_is_small() -> None:
-    night = watched()
+    night = watched("pm2", "host")
     for name in MEMORY:
         night.memory_goes(name, lambda hour: (220 + 20 * wobble(hour)) * MB)
     night["cls-discovery"].starts()

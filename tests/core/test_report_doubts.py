@@ -108,7 +108,7 @@ def test_nothing_of_a_night_with_a_clock_set_back_has_a_negative_length_or_overl
 
 
 def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
-    night = quiet(2, every=120)
+    night = quiet(2, every=240)
     night.clock_steps(hours=3)
     night.passes(minutes=5)
     night.clock_steps(hours=-3)
@@ -120,7 +120,7 @@ def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
 
 
 def test_a_critical_alert_that_outlived_its_lesser_cause_is_an_open_critical_incident() -> None:
-    night = quiet(1, every=120)
+    night = quiet(1, every=240)
     for group in night.groups.values():
         group.sealing = False
     for _ in range(24):
@@ -187,13 +187,13 @@ def test_one_is_said_as_one() -> None:
 
 
 def test_a_reboot_is_not_on_purpose_for_all_that_anybody_knows() -> None:
-    night = quiet(2, every=30)
+    night = quiet(2)
     night.host.boot_at = night.clock.now + 10
     night.passes(seconds=15)
     for process in night.services:
         if process.state == "online":
             process.starts()
-    night.every = 120.0
+    night.every = 240.0
     night.passes(hours=1)
     report = morning(night, 3)
     assert service(report, "gateway").restarts == {"reboot": 1}
@@ -230,7 +230,7 @@ def test_an_absence_that_ends_with_a_failing_pm2_vouches_for_nothing() -> None:
     night.pm2.fails()
     night.passes(minutes=2)
     night.pm2.recovers()
-    night.every = 120.0
+    night.every = 240.0
     night.passes(hours=1)
     stretches = service(morning(night, 4), "gateway").stretches
     assert sum(one.end - one.start for one in stretches if one.state == "unknown") >= 3600

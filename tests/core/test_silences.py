@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from monitord.core.model import Alert, Silence, Transition
 from monitord.core.names import any_means, means
 from monitord.core.report.builder import RecordedCycle, build_report
 
-from .nights import BASELINE, LONG, MEMORY, ORDERS, Night
+from .nights import BASELINE, LONG, MEMORY, ORDERS, Night, watching
 from .test_night_properties import happens, stories
 
 
@@ -288,7 +289,7 @@ def test_a_window_that_no_longer_parses_keeps_nothing_quiet() -> None:
 
 
 def test_a_window_comes_again_the_next_night() -> None:
-    night = Night(LONG, every=240)
+    night = watching("pm2", orders=LONG, every=480)
     silenced(night, "gateway", every="0 5 * * *", minutes=60)
     for _ in range(2):
         night.until(5, 20)
@@ -429,7 +430,12 @@ def test_what_the_orders_name_is_not_forgotten() -> None:
 
 
 def mended_under_a_silence() -> Night:
-    night = Night(LONG, every=120)
+    return _mended_under_a_silence().branch()
+
+
+@functools.cache
+def _mended_under_a_silence() -> Night:
+    night = Night(LONG, every=240)
     night.passes(hours=1)
     silenced(night, "gateway", hours=3)
     night["gateway"].stops()
