@@ -38,6 +38,8 @@ from monitord.core.subjects.registry import register, registered, unregister
 from monitord.core.subjects.servers import unreachable
 from monitord.jsonable import document, in_json
 from monitord.masking import MASK
+from monitord.notify.message import Origin
+from monitord.notify.routing import edge_message
 from monitord.probes import Probes
 from monitord.probes.base import Request
 from monitord.probes.packaged import AddedProbe
@@ -53,9 +55,11 @@ from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
+from monitord.storage.reader import CheckRun
+from monitord.storage.store import CycleRecord, Store
 from monitord.web import openapi
 from monitord.web.backend import PublishedCycle
-from tests.cli.program import monitord
+from tests.cli.program import PATIENCE, monitord
 from tests.support.kiln import FIRINGS, KILN, OVEN_HOT, OVEN_WARM, KilnProbe, KilnSettings, samples
 from tests.web.made import Source, client, settings_for
 
@@ -71,11 +75,13 @@ def kiln() -> Iterator[None]:
     unregister("kiln")
 
 
-def looks(*readings: Reading, commands: tuple[Command, ...] = (), orders: StandingOrders = ORDERS) -> list[Decision]:
+def looks(
+    *readings: Reading, commands: tuple[Command, ...] = (), orders: StandingOrders = ORDERS, begin: datetime = AT
+) -> list[Decision]:
     """What is decided of the kiln's readings, half a minute apart; the commands are given with the first."""
     state, found = State(), []
     for number, reading in enumerate(readings):
-        now = AT + timedelta(seconds=30 * number)
+        now = begin + timedelta(seconds=30 * number)
         observation = Observation(now, {"kiln": reading}, commands=commands if number == 0 else ())
         found.append(decide(state, observation, orders))
         state = found[-1].state
@@ -356,6 +362,45 @@ def test_a_package_adds_it_by_being_installed(installed: Mapping[str, str], tmp_
     assert re.search(r"^MONITORD_KILN__HOTTEST +environment +1310.0$", listed.stdout, re.MULTILINE)
     assert re.search(r"^MONITORD_KILN__SOCKET +default +/run/kiln$", listed.stdout, re.MULTILINE)
     assert "planted" not in listed.stdout
+
+
+async def test_its_alert_is_in_the_records_that_commands_and_the_page_read(
+    installed: Mapping[str, str], tmp_path: Path
+) -> None:
+    begin = datetime.now(UTC) - timedelta(minutes=4)
+    decisions = looks(*[Reading("kiln", samples(12, HOT))] * 6, begin=begin)
+    store = Store(tmp_path / "state")
+    await store.load(PATIENCE)
+    for decision in decisions:
+        observed = Observation(decision.at, {"kiln": Reading("kiln", samples(12, HOT))})
+        ran = CheckRun("schedule", decision.at, 1.0, ORDERS)
+        await store.save(CycleRecord(decision.state, observed, ran, decision.transitions), PATIENCE)
+    await store.close(PATIENCE)
+    listed = monitord("alerts", directory=tmp_path, settings=installed)
+    assert "oven_hot" in listed.stdout
+    assert "The oven west is at 1300 °C." in listed.stdout
+    judged = monitord("backtest", "--since", "10m", "--format", "json", directory=tmp_path, settings=installed)
+    assert [(one["rule"], one["subject"]) for one in json.loads(judged.stdout)["compared"]["same"]] == [
+        ("oven_hot", "west")
+    ]
+    read = monitord("report", "--since", "10m", "--format", "markdown", directory=tmp_path, settings=installed)
+    assert "Ovens up to 1200 °C" in read.stdout
+    source = Source(settings_for(tmp_path))
+    source.saw(PublishedCycle(decisions[-1], "schedule", 12.5), time.monotonic())
+    async with client(source) as page:
+        (incident,) = (await page.get("/api/alerts")).json()["incidents"]
+        shown = (await page.get("/alerts")).text
+    assert (incident["rule"], incident["subject"]) == ("oven_hot", "west")
+    assert "The oven west is at 1300 °C." in shown
+
+
+def test_what_a_channel_sends_of_it_has_its_words_its_advice_and_its_runbook() -> None:
+    (decision,) = [each for each in hot() if each.actions]
+    (edge,) = [each for each in decision.transitions if each.edge == "firing"]
+    message = edge_message(edge, decision.actions, Origin("box-1", "the workshop"))
+    assert "The oven west is at 1300 °C" in message.title
+    assert "kilnctl show west" in message.text
+    assert message.text.startswith("Open the damper.")
 
 
 def test_a_server_that_was_added_is_away_until_its_return_is_confirmed() -> None:
