@@ -14,8 +14,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-# Whole frames come at least this often (FRAMES_PER_WHOLE of the store): so many are read and unpacked.
-NEWEST_FRAMES: Final = 120
+from monitord.storage.frames import Unpacker
+
+# At least so many frames are unpacked, from the whole one before them on (one of FRAMES_PER_WHOLE is).
+NEWEST_FRAMES: Final = 60
+_NEWEST: Final = """
+    SELECT body FROM frames WHERE seq >= coalesce(
+        (SELECT max(seq) FROM frames WHERE whole AND seq <= (SELECT max(seq) FROM frames) - ?),
+        (SELECT min(seq) FROM frames WHERE whole)
+    ) ORDER BY seq
+    """
 _WAL_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
 _MAGIC: Final = 0x377F0682  # its last bit set: the checksums are of big-endian words
@@ -39,8 +47,9 @@ def damage(path: Path) -> str | None:
                     return f"its saved {name} is no JSON"
             if (whole := written_state(connection)) is not None and not _is_json(whole[1]):
                 return "its saved state is no JSON"
-            for (body,) in connection.execute("SELECT body FROM frames ORDER BY seq DESC LIMIT ?", (NEWEST_FRAMES,)):
-                zlib.decompress(body)
+            unpacker = Unpacker()
+            for (body,) in connection.execute(_NEWEST, (NEWEST_FRAMES,)):
+                unpacker.text(body)
     except sqlite3.OperationalError:
         return None
     except (sqlite3.Error, zlib.error, TypeError, ValueError) as error:

@@ -25,6 +25,7 @@ from monitord.core.recording import Replayer, replay
 from monitord.core.rollups import RunningHour
 from monitord.core.status import build_report
 from monitord.storage.damage import written_state
+from monitord.storage.frames import Unpacker
 from monitord.storage.schema import DAMAGE, DamagedSnapshot, UnusableSnapshot, opened
 
 _WITH_FRAMES = 2
@@ -97,7 +98,8 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
             ") ORDER BY seq",
             (since.timestamp(),),
         )
-        yield from replay(json.loads(zlib.decompress(body)) for (body,) in rows)
+        unpacker = Unpacker()
+        yield from replay(json.loads(unpacker.text(body)) for (body,) in rows)
 
 
 def recorded_span(directory: Path) -> tuple[datetime, datetime] | None:
@@ -178,10 +180,10 @@ def _folded(
         (through,),
     )
     fold, replayer, check = Fold(snapshot.state, orders, hour), Replayer(), snapshot.kept
-    broken, why = None, ""
+    unpacker, broken, why = Unpacker(), None, ""
     for seq, body in rows:
         try:
-            frame = json.loads(zlib.decompress(body))
+            frame = json.loads(unpacker.text(body))
             observation = replayer.observation(frame)
         except DAMAGE as error:
             broken, why = seq, f"cycle {seq} of its history is damaged ({error})"

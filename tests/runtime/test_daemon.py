@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import pytest
 
 from monitord.core.engine import State
 from monitord.core.subjects.registry import measured
+from monitord.storage.frames import Unpacker
 from monitord.storage.reader import read_history, read_snapshot
 from monitord.storage.schema import FILE, UnusableSnapshot
 from monitord.testing.sandbox import package_root
@@ -125,9 +125,10 @@ class Daemon:
             if path.is_file():
                 written += path.read_bytes()
         with closing(sqlite3.connect(self.state_dir / FILE)) as connection:
-            frames = connection.execute("SELECT body FROM frames").fetchall()
+            frames = connection.execute("SELECT body FROM frames ORDER BY seq").fetchall()
         assert frames
-        return written + b"".join(zlib.decompress(body) for (body,) in frames)
+        unpacker = Unpacker()
+        return written + b"".join(unpacker.text(body) for (body,) in frames)
 
 
 class Start:

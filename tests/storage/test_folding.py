@@ -128,7 +128,8 @@ async def test_a_start_after_a_kill_says_nothing_again_and_goes_on_confirming(tm
 async def test_a_cycle_that_was_being_written_is_lost_and_the_one_before_it_is_not(
     saving: Saving, tmp_path: Path
 ) -> None:
-    observations = healthy_night(SAVES_PER_STATE + 6)
+    # As many as make the log longer than it was when it was last played into the file: behind its end nothing is left.
+    observations = healthy_night(3 * SAVES_PER_STATE + 6)
     await saved(saving, observations[:-1])
     before = saving.state
     await saving.save(observations[-1])
