@@ -19,7 +19,7 @@ from tests.core.nights import ORDERS, Night
 
 WAIT = 10.0
 NAMES = [f"{n * 7919 % 1000003:x}" for n in range(40)]
-TEXTS = [json.dumps({"at": at, "set": {f"memory of {name}": at for name in NAMES}}) for at in range(5)]
+TEXTS = [json.dumps({"at": at, "memory": dict.fromkeys(NAMES, 0) | {NAMES[at]: 1}}) for at in range(5)]
 
 
 def written() -> list[bytes]:
