@@ -641,6 +641,7 @@ class Queue:
     _at: float = 0.0
     _failures: list[tuple[float, float]] = field(default_factory=list)
     _lived: float = 0.0
+    _as_told: Told = field(default_factory=Told)
 
     def advance(self, seconds: float) -> None:
         self.waiting = max(0.0, self.waiting + self.per_second * seconds)
@@ -659,23 +660,29 @@ class Queue:
         self.failed += count
         self._failures = [(at, many) for at, many in self._failures if at > self._at - 3600] + [(self._at, count)]
 
-    def samples(self) -> Iterator[Sample]:
-        waiting = math.floor(self.waiting)
+    def samples(self) -> tuple[Sample, ...]:
+        waiting, failed = math.floor(self.waiting), math.floor(self.failed)
+        recent = math.floor(sum(many for at, many in self._failures if at > self._at - 3600))
+        new = failed - math.floor(self._said)
+        self._said = self.failed
+        oldest = round(self.oldest, 3) if self.waiting >= 1 and self.oldest is not None else None
+        state = (self.active, self.is_paused, self.moves, self.removes_failed, self.counted)
+        of = (waiting, failed, recent, new, oldest, state)
+        return self._as_told.while_as(of, lambda: self._samples(waiting, recent, new, oldest))
+
+    def _samples(self, waiting: int, recent: int, new: int, oldest: float | None) -> Iterator[Sample]:
         kept = 0 if self.removes_failed else math.floor(self.failed)
         parts = {"waiting": waiting, "wait": waiting, "active": self.active, "failed": kept}
         for part in ("waiting", "wait", "paused", "prioritized", "active", "delayed", "failed"):
             yield sample(f"queue_{part}", parts.get(part, 0), queue=self.name)
-        recent = sum(many for at, many in self._failures if at > self._at - 3600)
-        new = math.floor(self.failed) - math.floor(self._said)
-        self._said = self.failed
         yield sample("queue_is_paused", int(self.is_paused), queue=self.name)
         yield sample("queue_moved", int(self.moves), queue=self.name)
-        yield sample("queue_failed_recently", 0 if self.removes_failed else math.floor(recent), queue=self.name)
+        yield sample("queue_failed_recently", 0 if self.removes_failed else recent, queue=self.name)
         yield sample("queue_failed_since", 0 if self.removes_failed else new, queue=self.name)
         if self.counted:
             yield sample("queue_failures_total", math.floor(self.failed), queue=self.name)
-        if self.waiting >= 1 and self.oldest is not None:
-            yield sample("queue_oldest", round(self.oldest, 3), "seconds", queue=self.name)
+        if oldest is not None:
+            yield sample("queue_oldest", oldest, "seconds", queue=self.name)
 
 
 @dataclass

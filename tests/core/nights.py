@@ -64,6 +64,10 @@ ROSTER: Mapping[str, Expected] = {name: "periodic" if name == "cls-discovery" el
 ORDERS = StandingOrders(services=ROSTER, queues=("tree-builder",))
 EVERY = 30.0
 ABSENT = "absent"
+POSTGRES_REFUSES_NOTHING = tuple(sample("postgres_refusal", "", "", why=why) for why in ("connections", "readonly"))
+REDIS_REFUSES_NOTHING = tuple(
+    sample("redis_refusal", "", "", why=why) for why in ("misconf", "oom", "replica", "noreplicas", "connections")
+)
 Kind = Literal["silence", "unsilence", "ack", "forget"]
 # For nights so long that a look every five minutes must do.
 LONG = replace(ORDERS, late_after=timedelta(minutes=15))
@@ -445,8 +449,7 @@ class Night(Cycles):
         yield sample("system_identifier", self.system, "")
         yield sample("server_started", self.server_started, "timestamp")
         yield sample("database_oid", self.database[1], database=self.database[0])
-        for why in ("connections", "readonly"):
-            yield sample("postgres_refusal", "", "", why=why)
+        yield from POSTGRES_REFUSES_NOTHING
         for table in self.tables.values():
             if table.gap is None:
                 yield from table.samples(self._exact, self._asked_at, replica=self.replica)
@@ -466,8 +469,7 @@ class Night(Cycles):
     def _of_redis(self) -> Iterator[Sample]:
         yield from self.keyspace.samples()
         yield sample("redis_latency", 0.4, "ms")
-        for why in ("misconf", "oom", "replica", "noreplicas", "connections"):
-            yield sample("redis_refusal", "", "", why=why)
+        yield from REDIS_REFUSES_NOTHING
         for queue in self.queues.values():
             if queue.gap is None:
                 yield from queue.samples()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from monitord.core.model import Sample
 
-from .fleet import Clock, sample
+from .fleet import Clock, Told, sample
 
 
 @dataclass
@@ -28,18 +28,24 @@ class Sessions:
     standbys: int = 1
     standby_lag: float | None = 0.01
     xid_used: float = 6.2
+    _as_told: Told = field(default_factory=Told)
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> tuple[Sample, ...]:
         idle = self._lasted(self.idle_since) or 0.1
+        lasted = (idle, self._lasted(self.transaction_since), self._lasted(self.lock_since))
+        counts = (self.used, self.most, self.hidden, self.active, self.standbys, self.standby_lag, self.xid_used)
+        return self._as_told.while_as((lasted, counts), lambda: self._samples(*lasted))
+
+    def _samples(self, idle: float, transaction: float | None, lock: float | None) -> Iterator[Sample]:
         yield sample("sessions_used", self.used)
         yield sample("sessions_most", self.most)
         yield sample("sessions_hidden", self.hidden)
         yield sample("sessions_active", self.active)
         yield sample("sessions_idle_in_transaction", 1)
-        yield sample("transaction_longest", max(0.4, idle, self._lasted(self.transaction_since) or 0.0))
+        yield sample("transaction_longest", max(0.4, idle, transaction or 0.0))
         yield sample("idle_transaction_longest", idle)
-        yield sample("lock_waits", int(self.lock_since is not None))
-        yield sample("lock_wait_longest", self._lasted(self.lock_since))
+        yield sample("lock_waits", int(lock is not None))
+        yield sample("lock_wait_longest", lock)
         yield sample("standbys", self.standbys)
         yield sample("standby_lag", self.standby_lag)
         yield sample("xid_used", self.xid_used)
