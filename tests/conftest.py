@@ -40,8 +40,8 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
 
-# How long an example takes says how busy the machine is, and nothing of the program.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# How long an example takes says how busy the machine is, and nothing of the program. Each run draws other ones.
+hypothesis.settings.register_profile("any machine", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("any machine")
 
 SERVERS = {"postgres", "valkey", "pm2", "real_pm2", "stack", "start", "watched", "hooks", "chrome"}

@@ -21,7 +21,7 @@ TESTS = Path(__file__).parent
 
 def test_a_process_that_outlives_its_tests_time_is_ended_and_an_older_one_is_not() -> None:
     with subprocess.Popen(["sleep", "60"]) as older:
-        time.sleep(0.2)  # longer than the clock of processes is coarse
+        time.sleep(0.05)  # longer than the clock of processes is coarse
         ended_late = EndedLate(0.3)
         for _ in range(2):  # one after another, as tests are
             with ended_late, subprocess.Popen(["sleep", "60"]) as process:
@@ -69,7 +69,7 @@ def test_the_program_that_is_forked_is_a_process_as_any_other(tmp_path: Path) ->
     assert "CHECK_INTERVAL" in mistaken.stderr
     (tmp_path / ".env").unlink()
     with pytest.raises(subprocess.TimeoutExpired):
-        forked.run(["run"], cwd=tmp_path, env={**env, "MONITORD_HTTP__LISTEN": ""}, timeout=0.5)
+        forked.run(["run"], cwd=tmp_path, env={**env, "MONITORD_HTTP__LISTEN": ""}, timeout=0.1)
 
 
 def test_the_files_that_are_run_first_are_there() -> None:

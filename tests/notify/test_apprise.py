@@ -33,17 +33,6 @@ async def failure(url: str) -> SendError:
     return caught.value
 
 
-async def test_a_message_is_told_with_its_title_its_text_and_its_kind(receive: Receive) -> None:
-    receiver = await receive()
-    way = Apprise(f"json://127.0.0.1:{receiver.port}/{TOKEN}", "json")
-    await way.send([message(), message("resolved")], AT + timedelta(hours=2, minutes=5))
-    await way.close()
-    first, second = [request.json() for request in receiver.requests]
-    assert first["title"] == "CRITICAL: gateway is errored"
-    assert first["message"].endswith("pm2 logs gateway.\n(sent 2 h 5 min late)")
-    assert (first["type"], second["type"]) == ("failure", "success")
-
-
 @pytest.mark.usefixtures("in_process")
 async def test_nobody_listening_is_refused() -> None:
     error = await failure(f"json://me:{TOKEN}@127.0.0.1:1/{TOKEN}")
@@ -106,7 +95,9 @@ def children() -> list[psutil.Process]:
     ]
 
 
-async def test_the_address_stands_neither_in_arguments_nor_in_the_environment(receive: Receive) -> None:
+async def test_a_message_is_told_whole_by_a_child_that_has_its_address_in_neither_arguments_nor_environment(
+    receive: Receive,
+) -> None:
     seen: list[str] = []
 
     async def look(writer: asyncio.StreamWriter) -> None:
@@ -116,7 +107,13 @@ async def test_the_address_stands_neither_in_arguments_nor_in_the_environment(re
         await writer.drain()
 
     receiver = await receive(look)
-    await Apprise(f"json://127.0.0.1:{receiver.port}/{TOKEN}", "json").send([message()], AT)
+    way = Apprise(f"json://127.0.0.1:{receiver.port}/{TOKEN}", "json")
+    await way.send([message(), message("resolved")], AT + timedelta(hours=2, minutes=5))
+    await way.close()
+    first, second = [request.json() for request in receiver.requests]
+    assert first["title"] == "CRITICAL: gateway is errored"
+    assert first["message"].endswith("pm2 logs gateway.\n(sent 2 h 5 min late)")
+    assert (first["type"], second["type"]) == ("failure", "success")
     assert seen[-1] == "True"
     assert not [text for text in seen if TOKEN in text]
 
@@ -128,7 +125,7 @@ async def test_a_child_that_is_not_done_at_its_deadline_is_ended(
         await asyncio.Event().wait()
 
     receiver = await receive(silent)
-    monkeypatch.setattr(apprise, "_CHILD_SECONDS", 0.5)
+    monkeypatch.setattr(apprise, "_CHILD_SECONDS", 0.1)
     error = await failure(f"json://127.0.0.1:{receiver.port}/")
     assert error.kind == "timeout"
     assert children() == []

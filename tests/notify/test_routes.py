@@ -15,7 +15,7 @@ from monitord.config.routes import Route, unheard
 from monitord.notify.channels import channels
 from monitord.notify.channels.base import DeliveryPolicy
 from monitord.notify.routing import LATER, still_firing
-from tests.core.nights import Night
+from tests.core.nights import LONG, Night
 from tests.notify.test_routing import BOX, WEBHOOK, Named, RoutingPlans
 
 DAY = datetime(2025, 11, 5, tzinfo=UTC)
@@ -61,14 +61,14 @@ def test_an_alert_escalates_once_it_has_fired_so_long_unacknowledged_and_its_end
 
 def test_what_is_acknowledged_or_over_in_time_does_not_escalate() -> None:
     pager = channel("pager", Route(after=timedelta(minutes=15)))
-    night, plans = Night(), RoutingPlans(WEBHOOK, pager)
+    night, plans = Night(LONG), RoutingPlans(WEBHOOK, pager)
     night["gateway"].stops()
     night.passes(minutes=5)
     night.asks("ack", night.fired_once("service_down", "gateway").id)
     night["tree-builder"].stops()
     night.passes(minutes=5)
     night["tree-builder"].starts()
-    night.every = 80.0
+    night.every = 240.0
     night.passes(hours=2)
     plans.hears(night)
     assert plans.kinds(pager) == []
@@ -101,7 +101,7 @@ def test_several_that_escalate_at_once_are_one_digest() -> None:
 
 def test_a_channel_with_hours_is_told_when_they_begin_and_of_the_end_at_any_time() -> None:
     office = channel("office", Route(hours="04:30-05:30"))
-    night, plans = Night(), RoutingPlans(WEBHOOK, office)  # it begins at 03:57
+    night, plans = Night(LONG), RoutingPlans(WEBHOOK, office)  # it begins at 03:57
     night["gateway"].stops()
     night.until(4, 25)
     plans.hears(night)
@@ -109,7 +109,7 @@ def test_a_channel_with_hours_is_told_when_they_begin_and_of_the_end_at_any_time
     night.until(4, 35)
     plans.hears(night)
     assert plans.kinds(office) == ["firing service_down"]
-    night.every = 80.0
+    night.every = 240.0
     night.until(9, 0)
     plans.hears(night)
     assert plans.kinds(office) == ["firing service_down"]

@@ -400,7 +400,8 @@ async def listening(
 
 
 @pytest.fixture
-async def pretender(home: Path) -> AsyncIterator[Pretender]:
+async def pretender(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pretender]:
+    monkeypatch.setattr(bus_module, "_FIRST_DELAY_SECONDS", 0.02)  # each connection that ends is waited for
     pretender = Pretender(home)
     await pretender.listen()
     yield pretender
