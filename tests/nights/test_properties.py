@@ -36,7 +36,7 @@ OF_EACH = settings(DRAWN, max_examples=2)
 ONLINE = [name for name in MEMORY if name != "cls-discovery"]
 # What may be noticed late: a look, the recheck that confirms it, and a moment more.
 NOTICED = EVERY + 10
-QUIET_BEFORE = 600
+QUIET_BEFORE = EVERY
 
 
 def _everything(night: Night) -> None:
