@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from tests.untried import pytest_terminal_summary, told
 
 REPOSITORY = Path(__file__).parents[1]
 PATIENCE = 60.0
-# Plugins that the made-up tests have no use for, and that take time to load.
-WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "asyncio", "hypothesispytest", "timeout")]
+# The made-up tests have no use for the plugins that are installed, which take time to load.
+WITHOUT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 SKIPS = """
 import pytest
 
@@ -48,14 +49,14 @@ def test_every_reason_for_which_a_test_of_this_suite_is_skipped_says_what_brings
     assert unknown == []
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])
 def test_the_end_of_a_run_says_it(tmp_path: Path, workers: tuple[str, ...]) -> None:
     (tmp_path / "test_some.py").write_text(SKIPS)
     (tmp_path / "conftest.py").write_text("from tests.untried import pytest_terminal_summary\n")
     assert conftest.pytest_terminal_summary is pytest_terminal_summary
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *WITHOUT, f"--rootdir={tmp_path}", *workers, tmp_path],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", f"--rootdir={tmp_path}", *workers, tmp_path],
+        cwd=REPOSITORY, env=os.environ | WITHOUT, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 tests were not tried here:" in done.stdout

@@ -16,6 +16,7 @@ import pytest
 
 from monitord.notify.channels import apprise, apprise_child
 from monitord.testing.sandbox import Sandbox, free_port
+from tests.support.memory import tmp_path as tmp_path
 
 from .receivers import Authority, Receiver, Reply
 
