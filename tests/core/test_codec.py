@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitord.core.codec import decode, encode
@@ -44,6 +44,7 @@ leaves = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(
     st.builds(
         Tree,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from monitord.core.subjects.epochs_status import EpochLabel, labels, short
-from tests.core.nights import Night
+from tests.core.nights import LONG, Night
 
 
 def shown(made: Night, group: str) -> list[EpochLabel]:
@@ -19,7 +19,7 @@ def test_a_strip_tells_each_label_apart() -> None:
         made.groups["MILO"].skips = {current}
         made.groups["MILO"].delays = {current + 3600: 1574.0, current + 7200: 700.0}
 
-    made = Night(every=80, start=datetime(2025, 11, 5, 1, 10, tzinfo=UTC))
+    made = Night(LONG, every=300, start=datetime(2025, 11, 5, 1, 10, tzinfo=UTC))
     begun(made)
     made.passes(hours=4)
     milo, cls = shown(made, "MILO"), shown(made, "CLS")

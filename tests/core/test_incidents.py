@@ -50,7 +50,7 @@ def test_an_alert_by_itself_is_one_from_its_first_sign_to_its_end() -> None:
 
 
 def test_a_root_and_what_it_explains_are_one_and_last_until_the_last_of_them_ends() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     stuck_behind(night)
     night.passes(hours=3)
     (incident,) = of(night)
@@ -73,7 +73,7 @@ def test_a_root_and_what_it_explains_are_one_and_last_until_the_last_of_them_end
 
 
 def test_late_that_becomes_stuck_is_one_incident_that_is_told_by_the_stronger_word() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night.groups["MILO"].sealing = False
     night.passes(hours=6)
@@ -95,7 +95,7 @@ def test_two_faults_that_have_nothing_to_do_with_each_other_are_two() -> None:
 
 
 def test_an_incident_whose_first_edges_are_forgotten_still_stands() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     stuck_behind(night)
     night.passes(hours=3)
     late = [t for t in night.transitions if t.alert.rule == "sealing_late"]
@@ -105,7 +105,7 @@ def test_an_incident_whose_first_edges_are_forgotten_still_stands() -> None:
 
 
 def test_an_open_incident_shows_its_alerts_as_they_are_now() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night["gateway"].memory = 600e6
     night.passes(minutes=10)

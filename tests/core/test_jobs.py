@@ -30,11 +30,16 @@ class Jobs:
     code: int | None = None
     said: list[tuple[float, Transition]] = field(default_factory=list)
     last: Decision | None = None
+    _orders: StandingOrders = field(default_factory=StandingOrders)
     clock: float = 0.0  # how far the wall clock was set, of which the boot's clock knows nothing
 
     @property
     def orders(self) -> StandingOrders:
-        return StandingOrders(probes=frozenset({PROBE}), checks={"backup": self.order}, late_after=timedelta(minutes=6))
+        if self._orders.checks.get("backup") is not self.order:
+            self._orders = StandingOrders(
+                probes=frozenset({PROBE}), checks={"backup": self.order}, late_after=timedelta(minutes=6)
+            )
+        return self._orders
 
     def starts(self) -> None:
         self.started = self.now

@@ -2,14 +2,14 @@
 
 import pytest
 
-from .nights import Night
+from .nights import Night, watching
 
 STEPS = pytest.mark.parametrize("hours", [1, -1, 24, -24])
 
 
 @STEPS
 def test_a_real_stall_is_found_when_it_is_due_though_the_clock_was_set(hours: int) -> None:
-    night = Night()
+    night = watching("postgres")
     night.passes(minutes=10)
     night.table.per_second = 0
     night.passes(minutes=5)

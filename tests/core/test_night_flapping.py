@@ -1,6 +1,6 @@
 """Nights in which something comes and goes: it is one flapping alert, said once, and it ends once."""
 
-from .nights import Night, orders
+from .nights import Night, orders, watching
 
 
 def flaps(night: Night, times: int, *, down: float = 60, up: float = 240) -> None:
@@ -12,7 +12,7 @@ def flaps(night: Night, times: int, *, down: float = 60, up: float = 240) -> Non
 
 
 def test_the_third_time_within_the_hour_is_the_last_that_is_said() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     flaps(night, 10)
     fired = night.of("firing", "service_down", "gateway")
@@ -25,7 +25,7 @@ def test_the_third_time_within_the_hour_is_the_last_that_is_said() -> None:
 
 
 def test_it_ends_once_it_has_been_calm_for_longer_than_it_used_to_be() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     flaps(night, 6)
     night.passes(minutes=4)
@@ -37,7 +37,7 @@ def test_it_ends_once_it_has_been_calm_for_longer_than_it_used_to_be() -> None:
 
 
 def test_after_it_has_ended_the_next_time_is_a_first_time() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     flaps(night, 5)
     night.passes(minutes=15)
@@ -48,7 +48,7 @@ def test_after_it_has_ended_the_next_time_is_a_first_time() -> None:
 
 
 def test_two_times_an_hour_are_two_incidents() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     flaps(night, 4, up=31 * 60)
     assert [t.reason for t in night.of("firing", "service_down", "gateway")] == ["", "", "", ""]
@@ -56,7 +56,7 @@ def test_two_times_an_hour_are_two_incidents() -> None:
 
 
 def test_a_slower_rhythm_needs_a_longer_calm_and_never_more_than_the_window() -> None:
-    night = Night(every=60)
+    night = watching("pm2", every=60)
     night.passes(minutes=1)
     flaps(night, 3, down=120, up=20 * 60)
     alert = night.state.alerts["service_down/gateway"]
@@ -78,14 +78,14 @@ def test_what_others_do_at_the_same_time_is_not_its_flapping() -> None:
 
 
 def test_how_often_and_within_what_is_the_operators_to_say() -> None:
-    night = Night(orders(flapping_times=5))
+    night = watching("pm2", orders=orders(flapping_times=5))
     night.passes(minutes=1)
     flaps(night, 6)
     assert [t.reason for t in night.of("firing", "service_down", "gateway")] == ["", "", "", "", "flapping"]
 
 
 def test_a_flapping_alert_goes_on_flapping_across_a_restart_of_monitord() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     flaps(night, 4)
     night.monitord_restarts()
@@ -96,7 +96,7 @@ def test_a_flapping_alert_goes_on_flapping_across_a_restart_of_monitord() -> Non
 
 
 def test_calm_that_nobody_could_see_is_no_calm() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     flaps(night, 4)
     night.pm2.fails()
@@ -109,7 +109,7 @@ def test_calm_that_nobody_could_see_is_no_calm() -> None:
 
 
 def test_one_reading_that_says_otherwise_is_no_round() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=1)
     flaps(night, 2)
     night["gateway"].stops()
@@ -133,7 +133,7 @@ def swings(night: Night, times: int) -> None:
 
 
 def test_what_grows_worse_again_and_again_is_one_flapping_alert() -> None:
-    night = Night()
+    night = watching("host")
     night.host.disk_used = 79.5
     night.passes(minutes=2)
     swings(night, 10)
@@ -145,7 +145,7 @@ def test_what_grows_worse_again_and_again_is_one_flapping_alert() -> None:
 
 
 def test_once_it_has_been_better_for_a_while_growing_worse_is_said_again() -> None:
-    night = Night(every=60)
+    night = watching("host", every=60)
     night.host.disk_used = 79.5
     night.passes(minutes=2)
     swings(night, 6)
@@ -162,7 +162,7 @@ def test_once_it_has_been_better_for_a_while_growing_worse_is_said_again() -> No
 
 
 def test_one_that_flaps_between_bad_and_worse_ends_once_it_is_well_and_stays_so() -> None:
-    night = Night()
+    night = watching("host")
     night.host.disk_used = 79.5
     night.passes(minutes=2)
     swings(night, 6)
@@ -173,7 +173,7 @@ def test_one_that_flaps_between_bad_and_worse_ends_once_it_is_well_and_stays_so(
 
 
 def test_warned_of_once_and_then_critical_once_is_no_flapping() -> None:
-    night = Night()
+    night = watching("host")
     for _ in range(2):
         for used in (75, 85, 24):
             night.host.disk_used = used

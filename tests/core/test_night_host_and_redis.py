@@ -5,7 +5,7 @@ import pytest
 from monitord.core.model import Failure, Severity, Unmeasured
 
 from .fleet import MB
-from .nights import LONG, Night, orders
+from .nights import LONG, Night, orders, watching
 
 QUEUE = "tree-builder"
 
@@ -14,7 +14,7 @@ QUEUE = "tree-builder"
     ("used", "severity", "limit"), [(70.01, "warning", 70), (80.0, "warning", 70), (80.01, "critical", 80)]
 )
 def test_a_disk_past_its_limits(used: float, severity: Severity, limit: float) -> None:
-    night = Night()
+    night = watching("host")
     night.passes(minutes=1)
     night.host.disk_used = used
     night.passes(minutes=1)
@@ -32,14 +32,14 @@ def test_a_disk_past_its_limits(used: float, severity: Severity, limit: float) -
 
 @pytest.mark.parametrize("used", [24.0, 70.0, 70.004])
 def test_a_disk_at_its_limit_is_silent(used: float) -> None:
-    night = Night()
+    night = watching("host")
     night.host.disk_used = used
     night.passes(minutes=10)
     night.is_silent()
 
 
 def test_a_disk_that_fills_is_a_warning_first_and_critical_later_under_one_id_and_recommended_once() -> None:
-    night = Night(every=120)
+    night = watching("host", every=120)
     night.host.disk_used, night.host.disk_per_hour = 68.0, 5.0
     night.passes(hours=3)
     warning, critical = night.of("firing", "disk_high", "/")
@@ -68,7 +68,7 @@ def test_a_disk_that_gets_better_by_half_stays_an_alert_and_is_not_said_again() 
 def test_a_disk_that_runs_out_of_inodes_is_as_full_as_one_without_space(
     inodes: float | None, severity: Severity | None, limit: float | None
 ) -> None:
-    night = Night()
+    night = watching("host")
     night.host.inodes_used = inodes
     night.passes(minutes=1)
     assert night.report.as_fields()["host"]["disks"]["/"]["inodes_used_percent"] == inodes
@@ -84,7 +84,7 @@ def test_a_disk_that_runs_out_of_inodes_is_as_full_as_one_without_space(
 
 
 def test_of_space_and_inodes_the_worse_is_said() -> None:
-    night = Night()
+    night = watching("host")
     night.host.inodes_used, night.host.disk_used = 71.0, 90.0
     night.passes(minutes=1)
     alert = night.fired_once("disk_high", "/")
@@ -120,7 +120,7 @@ def test_a_disk_that_is_unmounted_is_missing_until_it_is_back_and_its_parent_is_
 
 
 def test_a_path_that_never_was_a_disk_of_its_own_is_measured_as_what_it_lies_on() -> None:
-    night = Night(orders(disks=("/", "/data")))
+    night = watching("host", orders=orders(disks=("/", "/data")))
     night.host.data_used, night.host.data_mounted = 20.0, False
     night.passes(minutes=10)
     night.is_silent()
@@ -128,7 +128,7 @@ def test_a_path_that_never_was_a_disk_of_its_own_is_measured_as_what_it_lies_on(
 
 
 def test_a_disk_that_was_taken_away_for_good_can_be_forgotten() -> None:
-    night = Night(orders(disks=("/", "/data")))
+    night = watching("host", orders=orders(disks=("/", "/data")))
     night.host.data_used = 20.0
     night.passes(minutes=2)
     night.host.data_mounted = False
@@ -140,7 +140,7 @@ def test_a_disk_that_was_taken_away_for_good_can_be_forgotten() -> None:
 
 
 def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
-    night = Night()
+    night = watching("host")
     night.host.disk_used = 85.0
     night.passes(minutes=1)
     night.host.disk_gap = Unmeasured("/", "timeout", "statvfs did not answer within 2 s")
@@ -153,7 +153,7 @@ def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
 
 
 def test_two_hundred_megabytes_available_are_silent_and_less_is_critical() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.host.available = 200.0 * MB
     night.passes(minutes=10)
     night.is_silent()
@@ -173,7 +173,7 @@ def test_two_hundred_megabytes_available_are_silent_and_less_is_critical() -> No
 
 
 def test_memory_the_kernel_does_not_tell_is_unknown() -> None:
-    night = Night()
+    night = watching("host")
     night.host.available = None
     night.passes(minutes=10)
     night.is_silent()
@@ -181,7 +181,7 @@ def test_memory_the_kernel_does_not_tell_is_unknown() -> None:
 
 
 def test_five_thousand_waiting_jobs_are_silent_and_one_more_is_a_warning() -> None:
-    night = Night()
+    night = watching("redis")
     night.queues[QUEUE].waiting = 5000
     night.passes(minutes=10)
     night.is_silent()
@@ -200,7 +200,7 @@ def test_five_thousand_waiting_jobs_are_silent_and_one_more_is_a_warning() -> No
 
 
 def test_what_waits_in_a_paused_queue_is_not_blamed_on_its_worker() -> None:
-    night = Night()
+    night = watching("redis")
     night.queues[QUEUE].waiting, night.queues[QUEUE].is_paused = 5001, True
     night.passes(minutes=1)
     alert = night.fired_once("redis_queue_backlog", QUEUE)
@@ -208,7 +208,7 @@ def test_what_waits_in_a_paused_queue_is_not_blamed_on_its_worker() -> None:
 
 
 def test_a_queue_that_only_rises_is_a_backlog_before_it_is_deep() -> None:
-    night = Night()
+    night = watching("redis")
     night.passes(minutes=10)
     night.queues[QUEUE].per_second = 1
     night.passes(minutes=14)
@@ -223,7 +223,7 @@ def test_a_queue_that_only_rises_is_a_backlog_before_it_is_deep() -> None:
 
 
 def test_a_queue_that_jumps_and_then_stands_still_is_not_drained_and_not_said_to_rise() -> None:
-    night = Night()
+    night = watching("redis")
     night.passes(minutes=10)
     night.queues[QUEUE].waiting = 900
     night.passes(minutes=14)
@@ -239,7 +239,7 @@ def test_a_queue_that_jumps_and_then_stands_still_is_not_drained_and_not_said_to
 
 
 def test_a_burst_into_a_queue_that_was_long_at_rest_is_no_backlog() -> None:
-    night = Night(every=120)
+    night = watching("redis", every=120)
     night.passes(hours=2)
     night.queues[QUEUE].waiting += 2000
     night.passes(minutes=5)
@@ -250,7 +250,7 @@ def test_a_burst_into_a_queue_that_was_long_at_rest_is_no_backlog() -> None:
 
 
 def test_a_queue_that_rises_and_falls_is_drained() -> None:
-    night = Night()
+    night = watching("redis")
     for _ in range(8):
         night.queues[QUEUE].per_second = 2
         night.passes(minutes=10)
@@ -261,7 +261,7 @@ def test_a_queue_that_rises_and_falls_is_drained() -> None:
 
 @pytest.mark.parametrize(("period", "share"), [(620.5, 0.89), (905.0, 0.9), (1210.0, 0.6)])
 def test_a_queue_that_is_filled_and_drained_is_none_though_the_looks_at_it_drift(period: float, share: float) -> None:
-    night = Night(LONG, every=300)
+    night = watching("redis", orders=LONG, every=300)
     for _ in range(12 * 12):
         # Readings nearly as far apart as the swings drift slowly up one side of them.
         night.queues[QUEUE].waiting = 3000 * max(0.0, 1 - (night.clock.now % period) / (period * share))
@@ -270,14 +270,14 @@ def test_a_queue_that_is_filled_and_drained_is_none_though_the_looks_at_it_drift
 
 
 def test_a_rise_of_a_few_jobs_is_not_worth_a_word_however_long_it_lasts() -> None:
-    night = Night(every=120)
+    night = watching("redis", every=120)
     night.queues[QUEUE].per_second = 0.02
     night.passes(hours=4)
     night.is_silent()
 
 
 def test_time_in_which_redis_could_not_be_read_counts_towards_no_rise() -> None:
-    night = Night()
+    night = watching("redis")
     night.passes(minutes=1)
     night.queues[QUEUE].per_second = 1
     night.passes(minutes=2)
@@ -289,7 +289,7 @@ def test_time_in_which_redis_could_not_be_read_counts_towards_no_rise() -> None:
 
 
 def test_a_queue_of_the_wrong_type_is_unknown_and_said_and_redis_is_not_unreachable() -> None:
-    night = Night()
+    night = watching("redis")
     night.queues[QUEUE].gap = Unmeasured(QUEUE, "protocol", "bull:tree-builder:wait is a string")
     night.passes(minutes=10)
     assert night.fired_once("subject_unmeasured", QUEUE).severity == "warning"
@@ -300,7 +300,7 @@ def test_a_queue_of_the_wrong_type_is_unknown_and_said_and_redis_is_not_unreacha
 
 
 def test_privileges_that_one_user_lacks_are_one_finding_that_names_them_all_and_what_is_missing_is_its_own() -> None:
-    night = Night(orders(queues=("mails", "pdfs", "gone")))
+    night = watching("redis", orders=orders(queues=("mails", "pdfs", "gone")))
     for name in ("mails", "pdfs"):
         night.queues[name].gap = Unmeasured(name, "permission", f"bull:{name}:wait cannot be counted: not allowed")
     night.queues["gone"].gap = Unmeasured("gone", "missing", "there is no such queue")
@@ -312,7 +312,7 @@ def test_privileges_that_one_user_lacks_are_one_finding_that_names_them_all_and_
 
 
 def test_a_server_that_accepts_no_further_client_is_full_and_not_unreachable() -> None:
-    night = Night()
+    night = watching("redis")
     night.passes(minutes=1)
     night.redis.failure = Failure("refused", "Redis has reached its maximum number of clients", full=True)
     night.passes(minutes=2)

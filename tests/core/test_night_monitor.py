@@ -7,7 +7,7 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Observation, Unmeasured
 from monitord.reporting.sections import StatusView, subject_sections
 
-from .nights import Night, orders, restored
+from .nights import LONG, Night, orders, restored, watching
 
 NOW = datetime(2025, 11, 5, 4, 0, tzinfo=UTC)
 
@@ -141,7 +141,7 @@ def test_what_happened_to_services_while_monitord_was_away_is_said_on_its_return
 
 
 def test_a_wall_clock_set_back_by_an_hour_raises_nothing_and_is_noted() -> None:
-    night = Night(every=120)
+    night = Night(LONG, every=300)
     night.tells_no_clock()
     night.passes(hours=2, minutes=30)
     night.clock_steps(hours=-1)
@@ -167,7 +167,7 @@ def test_a_wall_clock_set_back_by_an_hour_does_not_stop_alerts_from_firing_and_r
 
 
 def test_after_the_wall_clock_was_set_back_growth_starts_anew_and_still_fires() -> None:
-    night = Night()
+    night = watching("postgres")
     night.tells_no_clock()
     night.passes(hours=3)
     night.clock_steps(hours=-1)
@@ -178,7 +178,7 @@ def test_after_the_wall_clock_was_set_back_growth_starts_anew_and_still_fires() 
 
 
 def test_a_wall_clock_set_forward_by_an_hour_is_no_growth_no_stall_and_no_restart_loop() -> None:
-    night = Night(every=120)
+    night = Night(LONG, every=300)
     night.tells_no_clock()
     night.passes(hours=2, minutes=30)
     night["gateway"].crashes(3)
@@ -188,7 +188,7 @@ def test_a_wall_clock_set_forward_by_an_hour_is_no_growth_no_stall_and_no_restar
 
 
 def test_a_small_step_of_the_clock_changes_nothing() -> None:
-    night = Night(every=120)
+    night = Night(LONG, every=300)
     for _ in range(20):
         night.passes(minutes=5)
         night.clock_steps(seconds=-0.4)

@@ -4,7 +4,7 @@ from monitord.core.history.process_model import Process, ProcessEnd
 from monitord.core.history.restarts import change
 from monitord.core.model import ProcessExit
 
-from .nights import MEMORY, Night
+from .nights import MEMORY, Night, watching
 
 FLEET = [name for name in MEMORY if name != "cls-discovery"]
 
@@ -32,7 +32,7 @@ def crash(night: Night, service: str, *, after: float, signal: str = "", code: i
 
 
 def test_a_restart_by_the_clock_is_its_schedules_and_no_operators() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night["gateway"].cron = "0 4 * * *"
     night.until(4, 0, 1)
     night["gateway"].is_restarted()
@@ -42,7 +42,7 @@ def test_a_restart_by_the_clock_is_its_schedules_and_no_operators() -> None:
 
 
 def test_an_operators_restart_of_a_scheduled_service_is_still_the_operators() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night["gateway"].cron = "0 4 * * *"
     night.until(4, 10, 33)
     night["gateway"].is_restarted()
@@ -51,7 +51,7 @@ def test_an_operators_restart_of_a_scheduled_service_is_still_the_operators() ->
 
 
 def test_a_restart_past_max_memory_restart_is_pm2s_and_said_as_that() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10, seconds=3)
     night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, "SIGINT", True, True))
     night["gateway"].is_restarted()
@@ -63,7 +63,7 @@ def test_a_restart_past_max_memory_restart_is_pm2s_and_said_as_that() -> None:
 
 
 def test_a_restart_by_a_rule_that_is_caught_half_way_is_the_rules_once() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     gateway = night["gateway"]
     gateway.state, gateway.created_at = "stopping", night.clock.now  # PM2 sets it first, and the old process lingers
@@ -87,7 +87,7 @@ def test_a_loop_by_a_rule_that_is_read_on_its_way_down_and_again_on_its_way_up_i
 
 
 def test_a_crash_an_operators_restart_and_one_by_a_rule_between_two_readings_are_one_of_each() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     gateway = night["gateway"]
     pm_id = str(gateway.pm_id)
@@ -119,7 +119,7 @@ def test_three_services_past_their_limits_at_once_are_no_deployment() -> None:
 
 
 def test_without_the_bus_what_was_past_its_limit_was_restarted_for_that() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night["gateway"].memory_limit = 90 * 1_000_000
     night.passes(minutes=10)
     night["gateway"].is_restarted()
@@ -129,7 +129,7 @@ def test_without_the_bus_what_was_past_its_limit_was_restarted_for_that() -> Non
 
 
 def test_what_an_operator_restarts_past_its_limit_is_the_operators_where_the_bus_says_so() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night["gateway"].memory_limit = 90 * 1_000_000
     night.passes(minutes=10, seconds=1)
     night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, manually=True))
@@ -160,7 +160,7 @@ def test_the_whole_fleet_after_a_boot_is_a_reboot() -> None:
 
 
 def test_the_whole_fleet_after_pm2_was_away_is_resurrected() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     night.pm2.fails("missing", "no socket")
     night.passes(minutes=2)
@@ -173,7 +173,7 @@ def test_the_whole_fleet_after_pm2_was_away_is_resurrected() -> None:
 
 
 def test_a_fleet_last_seen_stopping_as_pm2_went_is_resurrected_all_the_same() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     for name in FLEET:
         night[name].is_stopping()
@@ -188,7 +188,7 @@ def test_a_fleet_last_seen_stopping_as_pm2_went_is_resurrected_all_the_same() ->
 
 
 def test_pm2_that_comes_back_with_an_incomplete_list_is_said_of_what_is_left_behind() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     night.pm2.fails("missing", "no socket")
     night.passes(minutes=2)
@@ -223,7 +223,7 @@ def test_a_loop_says_since_when_how_long_each_life_lasted_and_the_signal_that_en
 
 
 def test_a_loop_without_a_bus_says_what_the_counters_tell_and_doubts_a_code_of_0() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     for _ in range(4):
         night["gateway"].crashes(5)
@@ -247,7 +247,7 @@ def test_a_crash_is_told_with_its_signal_and_the_length_of_its_life_once() -> No
 
 
 def test_what_the_bus_tells_of_a_stranger_or_of_an_operators_stop_is_no_death() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=1)
     night.exits.append(ProcessExit("nobody", "99", night.clock.now, 1))
     night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, "SIGINT", True))
@@ -257,7 +257,7 @@ def test_what_the_bus_tells_of_a_stranger_or_of_an_operators_stop_is_no_death() 
 
 
 def test_the_bus_cannot_make_the_state_grow() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=1)
     for number in range(500):
         night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now + number / 100, 1))
@@ -266,7 +266,7 @@ def test_the_bus_cannot_make_the_state_grow() -> None:
 
 
 def test_a_crash_just_before_an_operators_restart_is_still_a_crash() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     crash(night, "gateway", after=3)
     night.passes(seconds=2)
@@ -277,7 +277,7 @@ def test_a_crash_just_before_an_operators_restart_is_still_a_crash() -> None:
 
 
 def test_of_two_restarts_without_the_bus_the_last_is_somebodys_and_the_first_nobody_knows_whose() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10, seconds=3)
     night["gateway"].is_restarted()
     night["gateway"].is_restarted()
@@ -287,7 +287,7 @@ def test_of_two_restarts_without_the_bus_the_last_is_somebodys_and_the_first_nob
 
 
 def test_a_fleet_that_dies_together_is_no_deployment_where_the_bus_tells_that_it_died() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10, seconds=3)
     for name in FLEET:
         night.exits.append(ProcessExit(name, str(night[name].pm_id), night.clock.now, None, "SIGKILL"))

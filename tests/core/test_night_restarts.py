@@ -234,7 +234,7 @@ def test_the_start_of_a_stopped_service_is_an_operators_and_no_restart() -> None
 
 
 def test_a_whole_fleet_restarted_at_once_is_a_deployment_and_no_crash() -> None:
-    night = watching("pm2")
+    night = watching("pm2", "host")
     night.passes(minutes=1)
     for _ in range(7):
         for name in MEMORY:
@@ -246,7 +246,7 @@ def test_a_whole_fleet_restarted_at_once_is_a_deployment_and_no_crash() -> None:
 
 
 def test_a_whole_fleet_that_dies_once_together_is_not_seven_crashes() -> None:
-    night = watching("pm2")
+    night = watching("pm2", "host")
     night.passes(minutes=1)
     for name in MEMORY:
         if night[name].state == "online":
@@ -257,7 +257,7 @@ def test_a_whole_fleet_that_dies_once_together_is_not_seven_crashes() -> None:
 
 
 def test_a_whole_fleet_that_keeps_dying_together_is_crashing() -> None:
-    night = watching("pm2")
+    night = watching("pm2", "host")
     night.passes(minutes=1)
     for _ in range(8):
         for name in MEMORY:

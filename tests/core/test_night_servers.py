@@ -7,7 +7,7 @@ import pytest
 
 from monitord.core.model import Kind, Unmeasured
 
-from .nights import MEMORY, Night, orders
+from .nights import LONG, MEMORY, Night, orders
 
 
 def break_postgres(night: Night) -> None:
@@ -38,7 +38,7 @@ def test_a_server_that_cannot_be_measured_is_critical_from_the_second_reading_on
 
 
 def test_postgres_down_all_night_is_one_alert() -> None:
-    night = Night(every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     break_postgres(night)
     night.table.per_second = 0
@@ -86,7 +86,7 @@ def test_a_fleet_that_is_really_empty_is_said_service_by_service() -> None:
 
 
 def test_what_fires_when_its_server_goes_away_neither_resolves_nor_fires_anew() -> None:
-    night = Night()
+    night = Night(LONG, every=60)
     night.passes(minutes=10)
     skipped = 1762315200
     night.groups["CLS"].skips.add(skipped)
@@ -104,7 +104,7 @@ def test_what_fires_when_its_server_goes_away_neither_resolves_nor_fires_anew() 
     assert {key: night.state.alerts[key].since for key in since} == since
     mend_postgres(night)
     night.pm2.recovers()
-    night.passes(minutes=2)
+    night.passes(minutes=3)
     assert night.firing() == set()
     assert len(night.of("firing", "sealing_gap", "CLS")) == 1
 
@@ -330,7 +330,7 @@ def test_seals_that_failed_before_postgres_did_are_explained_by_it() -> None:
 
 
 def test_every_alert_says_what_to_do() -> None:
-    night = Night(every=120)
+    night = Night(LONG, every=300)
     night.passes(minutes=10)
     night["gateway"].stops()
     night["cls-worker"].is_frozen()

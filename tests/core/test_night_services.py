@@ -7,7 +7,7 @@ import pytest
 from monitord.core.model import Severity
 
 from .fleet import MB
-from .nights import MEMORY, ROSTER, Night, orders
+from .nights import MEMORY, ROSTER, Night, orders, watching
 
 
 def test_a_service_that_stops_fires_at_the_second_reading_and_resolves_when_it_is_back() -> None:
@@ -27,7 +27,7 @@ def test_a_service_that_stops_fires_at_the_second_reading_and_resolves_when_it_i
 
 @pytest.mark.parametrize("state", ["online", "stopped", "launching", "stopping"])
 def test_the_scout_is_right_in_any_state_of_a_periodic_run(state: str) -> None:
-    night = Night()
+    night = watching("pm2")
     night["cls-discovery"].state = state
     night.passes(minutes=10)
     night.is_silent()
@@ -35,14 +35,14 @@ def test_the_scout_is_right_in_any_state_of_a_periodic_run(state: str) -> None:
 
 
 def test_the_scout_that_pm2_has_given_up_on_is_down() -> None:
-    night = Night()
+    night = watching("pm2")
     night["cls-discovery"].is_given_up(after=1)
     night.passes(minutes=10)
     assert night.fired_once("service_down", "cls-discovery").finding.value == "errored"
 
 
 def test_a_service_that_is_ordered_to_be_stopped_and_runs_is_critical_since_no_other_instance_is_right() -> None:
-    night = Night(orders(services=dict(ROSTER) | {"cls-discovery": "stopped"}))
+    night = watching("pm2", orders=orders(services=dict(ROSTER) | {"cls-discovery": "stopped"}))
     night["cls-discovery"].starts()
     night.passes(minutes=1)
     alert = night.fired_once("service_down", "cls-discovery")
@@ -54,7 +54,7 @@ def test_a_service_that_is_ordered_to_be_stopped_and_runs_is_critical_since_no_o
     ("name", "severity"), [("cls-worker", "warning"), ("gateway", "critical")], ids=["a worker", "user-facing"]
 )
 def test_one_of_two_instances_down_is_a_warning_unless_users_see_it(name: str, severity: Severity) -> None:
-    night = Night()
+    night = watching("pm2")
     second = night.appears(name)
     night.passes(minutes=1)
     second.stops()
@@ -65,7 +65,7 @@ def test_one_of_two_instances_down_is_a_warning_unless_users_see_it(name: str, s
 
 
 def test_the_last_instance_going_down_too_fires_again_as_critical_with_the_same_id() -> None:
-    night = Night()
+    night = watching("pm2")
     second = night.appears("cls-worker")
     night.passes(minutes=1)
     second.stops()
@@ -79,7 +79,7 @@ def test_the_last_instance_going_down_too_fires_again_as_critical_with_the_same_
 
 
 def test_a_service_that_vanishes_from_pm2_is_missing_and_not_also_down() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night.vanishes("cls-worker")
     night.passes(minutes=10)
@@ -92,7 +92,7 @@ def test_a_service_that_vanishes_from_pm2_is_missing_and_not_also_down() -> None
 
 
 def test_missing_replaces_a_down_that_fires_already() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night["cls-worker"].stops()
     night.passes(minutes=10)
@@ -112,7 +112,7 @@ def test_a_service_of_the_orders_that_was_never_there_is_missing_from_the_first_
 
 
 def test_a_renamed_service_is_news_twice() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night.vanishes("cls-worker")
     night.appears("cls-worker-s0")
@@ -126,7 +126,7 @@ def test_a_renamed_service_is_news_twice() -> None:
 
 
 def test_without_a_roster_nobody_is_unexpected() -> None:
-    night = Night(orders(services={}))
+    night = watching("pm2", orders=orders(services={}))
     night.passes(minutes=10)
     night.appears("cls-worker-s0")
     night.passes(minutes=10)
@@ -134,7 +134,7 @@ def test_without_a_roster_nobody_is_unexpected() -> None:
 
 
 def test_without_a_roster_what_was_seen_online_must_stay_so_even_across_a_restart_of_monitord() -> None:
-    night = Night(orders(services={}))
+    night = watching("pm2", orders=orders(services={}))
     night.passes(minutes=10)
     assert "cls-discovery" not in night.state.history.roster  # it was never seen online
     night.vanishes("tree-builder")
@@ -146,7 +146,7 @@ def test_without_a_roster_what_was_seen_online_must_stay_so_even_across_a_restar
 
 
 def test_without_a_roster_what_pm2_runs_by_the_clock_may_stop() -> None:
-    night = Night(orders(services={}))
+    night = watching("pm2", orders=orders(services={}))
     night["cls-discovery"].starts()
     night["cls-discovery"].schedule = "*/10 * * * *"
     night.passes(minutes=10)
@@ -156,7 +156,7 @@ def test_without_a_roster_what_pm2_runs_by_the_clock_may_stop() -> None:
 
 
 def test_modules_of_pm2_and_monitord_itself_are_not_services() -> None:
-    night = Night()
+    night = watching("pm2")
     night.appears("pm2-logrotate", module=True)
     night.appears("monitord", own=True)
     night.passes(minutes=10)
@@ -166,7 +166,7 @@ def test_modules_of_pm2_and_monitord_itself_are_not_services() -> None:
 
 @pytest.mark.parametrize("process", ["stopped", "zombie"])
 def test_a_frozen_process_is_critical_though_pm2_calls_it_online(process: str) -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night["stream-listener"].is_frozen(process)
     night.passes(minutes=1)
@@ -179,7 +179,7 @@ def test_a_frozen_process_is_critical_though_pm2_calls_it_online(process: str) -
 
 
 def test_a_process_the_kernel_does_not_tell_of_is_neither_frozen_nor_thawed() -> None:
-    night = Night()
+    night = watching("pm2")
     night["stream-listener"].process = None
     night.passes(minutes=10)
     night.is_silent()
@@ -211,14 +211,14 @@ def test_memory_at_its_limit_is_silent_and_past_it_is_a_warning(service: str) ->
 
 
 def test_a_service_may_have_a_memory_limit_of_its_own() -> None:
-    night = Night(orders(service_memory_by_name={"milo-aggregator": 900 * MB, "gateway": 50 * MB}))
+    night = watching("pm2", orders=orders(service_memory_by_name={"milo-aggregator": 900 * MB, "gateway": 50 * MB}))
     night["milo-aggregator"].memory = 899.0 * MB
     night.passes(minutes=10)
     assert night.fired_once("service_memory_high", "gateway").finding.limit == 50 * MB
 
 
 def test_of_several_instances_memory_is_the_largest_and_restarts_are_the_sum() -> None:
-    night = Night()
+    night = watching("pm2")
     second = night.appears("cls-worker")
     second.memory = 300.0 * MB
     night.passes(minutes=1)
@@ -231,7 +231,7 @@ def test_of_several_instances_memory_is_the_largest_and_restarts_are_the_sum() -
 
 
 def test_memory_that_pm2_does_not_tell_is_unknown_and_not_zero() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].memory = 600.0 * MB
     night.passes(minutes=1)
     night["gateway"].memory = None
@@ -241,7 +241,7 @@ def test_memory_that_pm2_does_not_tell_is_unknown_and_not_zero() -> None:
 
 
 def test_after_a_deployment_service_down_waits_for_the_startup_grace_and_no_longer() -> None:
-    night = Night(orders(startup_grace=timedelta(minutes=2)))
+    night = watching("pm2", orders=orders(startup_grace=timedelta(minutes=2)))
     night.passes(minutes=10)
     night["gateway"].is_restarted()
     night["gateway"].state = "launching"
@@ -252,7 +252,7 @@ def test_after_a_deployment_service_down_waits_for_the_startup_grace_and_no_long
 
 
 def test_without_a_startup_grace_a_service_that_is_long_in_launching_is_down() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night["gateway"].is_restarted()
     night["gateway"].state = "launching"
@@ -261,7 +261,7 @@ def test_without_a_startup_grace_a_service_that_is_long_in_launching_is_down() -
 
 
 def test_without_a_roster_a_service_that_pm2_gave_up_on_before_the_watch_began_is_down_all_the_same() -> None:
-    night = Night(orders(services={}))
+    night = watching("pm2", orders=orders(services={}))
     night["gateway"].is_given_up(after=3)
     night.passes(minutes=1)
     alert = night.fired_once("service_down", "gateway")

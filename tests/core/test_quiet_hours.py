@@ -16,7 +16,7 @@ from .nights import Night, restored
 
 MONDAY = datetime(2025, 11, 3, 1, 0, tzinfo=UTC)
 # How often monitord looks while it matters, and else: a week is long.
-EVERY, SELDOM = 180.0, 900.0
+EVERY, SELDOM = 180.0, 1800.0
 SHOP = StandingOrders(
     tables=("orders",),
     groups=(),

@@ -174,9 +174,10 @@ def test_no_growth_at_all_is_not_steady() -> None:
 
 
 def test_a_peak_between_two_looks_at_the_report_is_kept_with_its_time() -> None:
-    night = quiet(2, every=60)
+    night = quiet(2)
     night["cls-worker"].memory = 480e6
-    night.passes(minutes=1)
+    night.is_due()
+    night.passes(seconds=1)
     peak_at = night.looks[-1].observation.now.timestamp()
     night["cls-worker"].memory = 90e6
     night.passes(hours=1)
@@ -192,6 +193,7 @@ def past_its_limit(**spell: float) -> Night:
     night["cls-worker"].memory = 501e6
     night.passes(**spell)
     night["cls-worker"].memory = 90e6
+    night.every = 240.0
     night.passes(hours=1)
     return night
 

@@ -3,7 +3,7 @@
 import functools
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitord.core.history.process_events import action_event, crash_event, repeated_crashes
@@ -170,6 +170,7 @@ def test_what_runs_by_the_clock_ends_well_without_a_word_of_a_crash() -> None:
     assert [change for change, _ in heard.said("cls-discovery")] == ["started", "stopped"]
 
 
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["heard", "unheard", "heard late", "looks", "waits"]), st.integers(1, 40)),
