@@ -1,4 +1,4 @@
-"""The commands, one file each and thin: what the command line asks for, in terms of the rooms below."""
+"""The commands, one file each and thin: what the command line asks for, in terms of the packages below."""
 
 from __future__ import annotations
 

@@ -91,18 +91,18 @@ class Daemon:
         self._ipc = ipc
         self._lock = DirectoryLock(settings.state_dir)
         self._store = Store(settings.state_dir)
-        self._under_pm2 = Pm2Agent(
+        self._pm2_agent = Pm2Agent(
             ipc, lambda answer: self._scheduler.ask_check("pm2", answer), self._night, lambda: self._listening.word, log
         )
-        self._scheduler = Scheduler(log, self._reload, self._schedule_anew, self._under_pm2.decided)
+        self._scheduler = Scheduler(log, self._reload, self._schedule_anew, self._pm2_agent.decided)
         self._pings = Keepalives(self._heard_of)
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._tidying = WorkerThread("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._jobs = jobs or AsyncIOScheduler(timezone=UTC)
-        self._serving = WebService(log, settings, self._backend)
-        self._dispatcher = Dispatcher(settings, self._store, log, self._serving.publish)
+        self._web = WebService(log, settings, self._backend)
+        self._dispatcher = Dispatcher(settings, self._store, log, self._web.publish)
         self._listening = BusListener(log, self._known, self._dispatcher.events.service_event, self._heard_on_bus)
 
     @property
@@ -115,20 +115,20 @@ class Daemon:
         self._probes = self._build(self._settings, orders)
         configured = channels(self._settings)
         self._take_lock()
-        hearing = SignalHandlers(self._heard)
+        signal_handlers = SignalHandlers(self._heard)
         self._ipc.attach(
             on_shutdown=lambda: self._ask_stop("PM2 asked for it"),
             on_orphaned=self._orphaned,
-            on_action=self._under_pm2.asked,
+            on_action=self._pm2_agent.asked,
         )
-        self._under_pm2.register()
+        self._pm2_agent.register()
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
         await self._record_settings()
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
         for server, message in self._probes.tls_unverified:
             self._log.emit("tls_unverified", "warning", message, probe=server)
-        self._watch = Monitor(
+        self._monitor = Monitor(
             self._probes.all,
             orders,
             snapshot.state,
@@ -139,7 +139,7 @@ class Daemon:
             snapshot.hour,
         )
         if aside is not None:
-            self._watch.aside(aside)
+            self._monitor.aside(aside)
         await self._dispatcher.open(configured, self._settings)
         self._listening.start(self._settings.pm2.home)
         scheduler = asyncio.create_task(self._conduct(), name="scheduler")
@@ -149,7 +149,7 @@ class Daemon:
             if scheduler.done():
                 scheduler.result()  # raises what ended it: it never ends by itself
         finally:
-            hearing.close()
+            signal_handlers.close()
             await self._shut_down(scheduler, stopped)
 
     # Starting and stopping
@@ -211,7 +211,7 @@ class Daemon:
         scheduler.cancel()
         with suppress(asyncio.CancelledError):
             await _in_time(scheduler)
-        endings = (self._serving.close(), self._dispatcher.close(STOP_TIMEOUT_SECONDS), self._look_no_more())
+        endings = (self._web.close(), self._dispatcher.close(STOP_TIMEOUT_SECONDS), self._look_no_more())
         await asyncio.gather(*map(_in_time, endings), return_exceptions=True)
         await self._store.close(STOP_TIMEOUT_SECONDS)
         self._lock.release()
@@ -220,7 +220,7 @@ class Daemon:
 
     async def _look_no_more(self) -> None:
         await self._pings.close()
-        await self._under_pm2.close()
+        await self._pm2_agent.close()
         await self._probes.close()
         await self._listening.close()
 
@@ -248,7 +248,7 @@ class Daemon:
         from monitord.reporting.report_builder import report_from_recording
 
         until = datetime.now(UTC)
-        return await report_from_recording(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
+        return await report_from_recording(self._settings, self._monitor.orders, until - VERDICT_SPAN, until)
 
     async def _tidy(self) -> None:
         with suppress(OSError, WorkerBusy):  # a disk that hangs has its own alert
@@ -269,7 +269,7 @@ class Daemon:
         self._scheduler.ask_check("pm2")
 
     def _known(self, name: str) -> ServiceHistory | None:
-        return self._watch.state.history.services.get(name)
+        return self._monitor.state.history.services.get(name)
 
     def _backend(self, settings: Settings) -> DaemonBackend:
         from monitord.web.backend import DaemonBackend  # with all that it reads: only where there is a page
@@ -278,15 +278,17 @@ class Daemon:
             return self._dispatcher.facts(settings, self._listening.bus)
 
         asked = self._scheduler
-        return DaemonBackend(self._log, settings, asked.ask_check, ask, facts, self._watch.hour_so_far, self._heard_of)
+        return DaemonBackend(
+            self._log, settings, asked.ask_check, ask, facts, self._monitor.hour_so_far, self._heard_of
+        )
 
     async def _conduct(self) -> None:
-        await self._scheduler.first(self._watch)
+        await self._scheduler.first(self._monitor)
         self._schedule()
         self._jobs.start()
         self._log.emit("monitord_ready", "info", "monitord is watching.", **self._who())
         self._ipc.ready()
-        self._serving.start()
+        self._web.start()
         await self._scheduler.conduct()
 
     def _schedule_anew(self) -> None:
@@ -318,8 +320,8 @@ class Daemon:
             await _in_time(self._listening.close())
             self._listening.start(settings.pm2.home)
         self._settings, self._probes = settings, probes
-        self._watch.probes, self._watch.orders = self._probes.all, orders
-        self._watch.timeout = settings.probe_timeout.total_seconds()
+        self._monitor.probes, self._monitor.orders = self._probes.all, orders
+        self._monitor.timeout = settings.probe_timeout.total_seconds()
         self._log.reconfigure(settings.log_level, settings.log_retention)
         # The old ones too: what is being sent was opened with them.
         self._log.hide(settings.secrets() | before.secrets())
@@ -330,7 +332,7 @@ class Daemon:
         self._log.emit("settings_reloaded", "info", message, changed=list(changed))
         # What goes wrong with one of these costs it, and neither the others nor monitord.
         await self._do(self._dispatcher.reopen(configured, settings, before, STOP_TIMEOUT_SECONDS))
-        await self._do(self._serving.apply(settings))
+        await self._do(self._web.apply(settings))
         await self._do(old.close())
 
     async def _do(self, step: Awaitable[None]) -> None:

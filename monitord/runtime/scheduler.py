@@ -61,7 +61,7 @@ class Scheduler:
         overdue: Callable[[], None],
         decided: Callable[[Decision, float], None] | None = None,
     ) -> None:
-        self._watch: Monitor | None = None
+        self._monitor: Monitor | None = None
         self._log = log
         self._every = 0.0
         self._reload = reload
@@ -112,9 +112,9 @@ class Scheduler:
 
     # One thing at a time
 
-    async def first(self, watch: Monitor) -> None:
-        """Begin with this watch: the check at the start, before anything is due."""
-        self._watch = watch
+    async def first(self, monitor: Monitor) -> None:
+        """Begin with this monitor: the check at the start, before anything is due."""
+        self._monitor = monitor
         await self._cycle(CycleRequest(trigger="startup", late_seconds=0.0))
 
     async def conduct(self) -> None:
@@ -180,12 +180,12 @@ class Scheduler:
             await self._cycle(CycleRequest(probes=due, exact=self._asked.exact, awaited=self._asked.awaited))
 
     async def _cycle(self, request: CycleRequest) -> Decision | None:
-        assert self._watch is not None  # noqa: S101 - `first` brings it
+        assert self._monitor is not None  # noqa: S101 - `first` brings it
         began = asyncio.get_running_loop().time()
         self._asked.rechecks = {}
         members = self._signs.begin(request.probes, began)
         try:
-            decision = await self._watch.cycle(replace(request, awaited=request.awaited | members))
+            decision = await self._monitor.cycle(replace(request, awaited=request.awaited | members))
             rechecks = decision.rechecks
         except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a daemon that ends costs the window
             self._log.internal("a cycle failed inside; monitoring goes on", error)

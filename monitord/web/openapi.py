@@ -287,7 +287,7 @@ _DOCUMENT: Final[Schema] = {
             for method in ("get", "post")
         },
         "/events": _read(
-            "Server-sent events: `cycle` (status, at) after each cycle, `night` when it was read anew, "
+            "Server-sent events: `cycle` (status, at) after each cycle, `report` when what is recorded was read anew, "
             "`beat` every 15 s",
             _answer("A stream without an end.", _TEXT, "text/event-stream"),
             _answer("As many are listening as may.", _ref("Problem")),

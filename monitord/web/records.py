@@ -47,7 +47,7 @@ class Records:
     def __init__(self, source: DaemonBackend) -> None:
         self.source = source
         self.hub = Hub()
-        ready = partial(self.hub.publish, "night", {})
+        ready = partial(self.hub.publish, "report", {})
         self._recorded = _BySpan(lambda back: AsyncCache(partial(self._draw, back), _lasts, ready, source.fault))
         self._day = AsyncCache(source.last_day, _day_lasts, fault=source.fault)
         self._incidents = _BySpan(

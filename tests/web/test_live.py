@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,15 @@ async def test_different_reports_at_once_are_few(tmp_path: Path, monkeypatch: py
 
 
 # Streams
+
+
+async def test_open_pages_hear_that_what_is_recorded_was_read(tmp_path: Path) -> None:
+    records = Records(await recorded(tmp_path, night(0.1)))
+    listening = records.hub.listen()
+    async with asyncio.timeout(PATIENCE):
+        await records.recorded(timedelta(hours=1), wait=0.0)
+        assert await listening.get() == b"event: report\ndata: {}\n\n"
+    await records.close()
 
 
 async def test_everybody_is_told_and_whoever_does_not_read_is_let_go() -> None:

@@ -207,7 +207,7 @@ function listen() {
   stream.addEventListener("open", () => { heard(); soon(); });
   stream.addEventListener("beat", heard);
   stream.addEventListener("cycle", () => { heard(); soon(); });
-  stream.addEventListener("night", () => { heard(); soon(); });
+  stream.addEventListener("report", () => { heard(); soon(); });
   stream.addEventListener("error", broken);
 }
 
