@@ -15,6 +15,7 @@ from monitord.core.history import mounts
 from monitord.core.history.defaults import settle
 from monitord.core.history.model import History
 from monitord.core.history.update import update
+from monitord.core.latest import latest
 from monitord.core.model import (
     Action,
     Aftermath,
@@ -29,8 +30,8 @@ from monitord.core.model import (
 )
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report, known_faults, shows_packages
-from monitord.core.subjects import catalogue, declared, rules
-from monitord.core.subjects.base import LEFT_WINDOW, RecoveryContext
+from monitord.core.subjects import catalogue, declared
+from monitord.core.subjects.base import LEFT_WINDOW, RecoveryContext, Subject, none
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, title_of
 
@@ -144,39 +145,44 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     judged: dict[str, dict[str, Judgement]] = {}
     waiting: dict[str, frozenset[str]] = {}
     probes = orders.probes | ALWAYS
-    alerted = {alert.rule for alert in held.values()}
+    known, alerted = catalogue(), {alert.rule for alert in held.values()}
     any_failed = any(reading.failure is not None for reading in history.readings.values())
-    unreachable = frozenset(catalogue().unreachable.values())
-    for rule in rules():
+    may_be_away = any_failed or not known.unreachable_rules.isdisjoint(alerted)
+    is_all_watched = all(alert.probe in probes for alert in held.values())
+    for rule in known.judging(probes.intersection(observation.readings)) if is_all_watched else known.rules:
         if rule.probe not in probes:
             if rule.name in alerted:
                 transitions += book.drop(held, book.of_rule(held, rule), now)
-        elif rule.probe in observation.readings:
-            # Nearly all rules find nothing and have no alert, nearly always: nothing follows from that.
-            is_known = rule.name in alerted or rule.name in judged
-            try:
-                may_be_away = any_failed or not unreachable.isdisjoint(alerted)
-                is_unknown = may_be_away and book.is_unknown(rule, held, observation, history, orders)
-                found = None if is_unknown else list(rule.evaluate(observation, history, orders))
-                if not is_known and (not found or Finding not in map(type, found)):
-                    continue
-                judgements = book.judge(rule, found, held, observation, history, orders)
-            except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
-                fault = f"the rule {rule.name} failed inside ({why(error)})"
-                faults[rule.probe] = f"{faults[rule.probe]}; {fault}" if rule.probe in faults else fault
-                judgements = book.unknown(rule, held)
-            if rule.name not in alerted and not book.finds(judgements.values()):
-                if rule.name in judged:
-                    judged[rule.name].update(judgements)
+            continue
+        if rule.probe not in observation.readings:
+            continue
+        # Nearly all rules find nothing and have no alert, nearly always: nothing follows from that.
+        is_known = rule.name in alerted or rule.name in judged
+        try:
+            is_unknown = may_be_away and book.is_unknown(rule, held, observation, history, orders)
+            found = None if is_unknown else rule.evaluate(observation, history, orders)
+            if found is not None and found.__class__ is not list and found.__class__ is not tuple:
+                found = list(found)
+            if not is_known and (not found or Finding not in map(type, found)):
                 continue
-            judged.setdefault(rule.name, {}).update(judgements)
-            waiting |= book.replaced(rule.name, judgements, judged, held)
-            edges = book.advance(rule, judgements, held, observation, history, orders, aftermaths)
-            alerted = {alert.rule for alert in held.values()}
-            transitions += edges
-            for edge in edges:
-                if edge.edge == "resolved" and (after := inhibition.aftermath(edge.alert, orders, now)) is not None:
-                    aftermaths[alerts.key(edge.alert.rule, edge.alert.subject)] = after
+            judgements = book.judge(rule, found, held, observation, history, orders)
+        except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
+            fault = f"the rule {rule.name} failed inside ({why(error)})"
+            faults[rule.probe] = f"{faults[rule.probe]}; {fault}" if rule.probe in faults else fault
+            judgements = book.unknown(rule, held)
+        if rule.name not in alerted and not book.finds(judgements.values()):
+            if rule.name in judged:
+                judged[rule.name].update(judgements)
+            continue
+        judged.setdefault(rule.name, {}).update(judgements)
+        waiting |= book.replaced(rule.name, judgements, judged, held)
+        edges = book.advance(rule, judgements, held, observation, history, orders, aftermaths)
+        alerted = {alert.rule for alert in held.values()}
+        may_be_away = any_failed or not known.unreachable_rules.isdisjoint(alerted)
+        transitions += edges
+        for edge in edges:
+            if edge.edge == "resolved" and (after := inhibition.aftermath(edge.alert, orders, now)) is not None:
+                aftermaths[alerts.key(edge.alert.rule, edge.alert.subject)] = after
     broken = {name: fault for name, fault in before.broken.items() if name not in observation.readings} | faults
     if broken != history.broken:
         history = replace(history, broken=broken)
@@ -236,12 +242,17 @@ def now_true(alert: Alert, report: FleetStatus, history: History, orders: Standi
     return recovered or f"{title_of(alert.subject)} is as expected again."
 
 
+@latest
+def _watched(subjects: tuple[Subject, ...], orders: StandingOrders) -> tuple[Subject, ...]:
+    return tuple(subject for subject in subjects if subject.name in orders.probes)
+
+
 def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:
     """What to check again before the next cycle, how soon, and what to count exactly then."""
     soon: dict[str, float] = {}
     awaited: dict[str, set[str]] = {}
     at = now.timestamp()
-    watched = [subject for subject in registered() if subject.name in orders.probes]
+    watched = _watched(registered(), orders)
     # By probe: what it is to count exactly.
     exact = {one.name: set(one.exact(state.history, orders, at)) for one in watched if one.exact is not None}
     members = {
@@ -259,7 +270,7 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
         for probe in inhibition.companions(alert.probe, alert.subject, orders):
             soon[probe] = min(after, soon.get(probe, after))
     for subject in watched:
-        if (settled := subject.settles(state.history, orders, at)) is not None:
+        if subject.settles is not none and (settled := subject.settles(state.history, orders, at)) is not None:
             soon[subject.name] = min(settled, soon.get(subject.name, settled))
     rechecks = [
         Recheck(probe, after, frozenset(exact.get(probe, ())), frozenset(awaited.get(probe, ())))

@@ -128,7 +128,8 @@ class Reading(_ByName):
 
     def values(self, name: str, label: str) -> dict[str, Value]:
         """Label value -> sample value, for samples of one name that differ in one label."""
-        return {s.label(label): s.value for s in self._of(name)}
+        found = self._of(name)
+        return {s.label(label): s.value for s in found} if found else {}
 
     def numbers(self, name: str, label: str) -> dict[str, float | None]:
         return {of: v if isinstance(v, int | float) else None for of, v in self.values(name, label).items()}

@@ -32,7 +32,9 @@ def patterns(written: Iterable[str]) -> frozenset[str]:
     """Those of the written names that may mean others: nearly always none of thousands."""
     names = list(written)
     together = "".join(names)
-    return frozenset(filter(is_pattern, names)) if any(sign in together for sign in _SIGNS) else frozenset()
+    if not ("*" in together or "?" in together or "[" in together):
+        return frozenset()
+    return frozenset(filter(is_pattern, names))
 
 
 def is_exact(written: str, known: Container[str]) -> bool:

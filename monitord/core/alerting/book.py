@@ -202,6 +202,8 @@ def flapping(
     now: datetime,
 ) -> tuple[list[Transition], dict[str, tuple[float, ...]]]:
     """The edges with those that begin a flapping alert marked as that, and when each alert has lately fired."""
+    if not transitions and not before:  # nearly always
+        return [], {}
     at, window = now.timestamp(), orders.flapping_window.total_seconds()
     fired = {
         place: kept for place, times in before.items() if (kept := tuple(t for t in times if at - window < t <= at))
@@ -243,6 +245,8 @@ def superseded(
 ) -> list[Transition]:
     """The edges, the weaker alert ended once the stronger fires. `waiting`: found no more, and for which rules."""
     edges_out = list(transitions)
+    if len(book) < 2:  # nearly always
+        return edges_out
     rules = {alert.rule for alert in book.values()}
     known = catalogue()
     for stronger, weaker in (*known.replaces, *known.succeeds):

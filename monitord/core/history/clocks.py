@@ -84,39 +84,38 @@ def update_clocks(
             notes.append(f"the wall clock was set {_direction(step)} by {abs(step):.1f} s: no such time was lived")
         if abs(step) > STEP_SECONDS:
             history = replace(history, step=Step(step, now))
-    history = _judging_clock(history, observation.readings.get("postgres"), now, step or 0.0)
-    if abs(history.off) <= STEP_SECONDS or _is_over(history, now, orders):
-        history = replace(history, off=0.0, off_at=None)
-    if is_whole and history.step is not None:
-        counted = replace(history.step, cycles=history.step.cycles + 1)
+    ahead, off, off_at = _judging_clock(history, observation.readings.get("postgres"), now, step or 0.0)
+    if abs(off) <= STEP_SECONDS or _is_over(off_at, now, orders):
+        off, off_at = 0.0, None
+    said = history.step
+    if is_whole and said is not None:
+        counted = replace(said, cycles=said.cycles + 1)
         is_over = now - counted.at > _SAID_SECONDS and counted.cycles > _SAID_CYCLES
-        history = replace(history, step=None if is_over else counted)
-    return replace(history, lived=observation.lived, boot=observation.boot), notes
+        said = None if is_over else counted
+    lived, boot = observation.lived, observation.boot
+    return replace(history, ahead=ahead, off=off, off_at=off_at, step=said, lived=lived, boot=boot), notes
 
 
-def _judging_clock(history: History, postgres: Reading | None, now: float, step: float) -> History:
-    """The history with the database's clock as it was read, and by how much the clock that judges seals was set."""
+def _judging_clock(
+    history: History, postgres: Reading | None, now: float, step: float
+) -> tuple[float | None, float, float | None]:
+    """By how much the database's clock is ahead, by how much the clock that judges seals was set, and when it was."""
     before = None if history.ahead is None else history.ahead - step
     clock = None if postgres is None or postgres.failure is not None else postgres.number("server_clock")
     if clock is None:
-        own = step if before is None else 0.0  # the server's clock is judged by, and it was not seen to be set
-        return _set(replace(history, ahead=before), own, now)
-    found = clock - now
-    if before is None:
-        return replace(history, ahead=found, off=0.0, off_at=None)
-    return _set(
-        replace(history, ahead=found), found - before if abs(found - before) > _SERVER_STEP_SECONDS else 0.0, now
-    )
+        ahead, by = before, step if before is None else 0.0  # it is judged by, and was not seen to be set
+    else:
+        ahead = clock - now
+        if before is None:
+            return ahead, 0.0, None
+        by = ahead - before if abs(ahead - before) > _SERVER_STEP_SECONDS else 0.0
+    return (ahead, history.off + by, now) if abs(by) >= _SMALL else (ahead, history.off, history.off_at)
 
 
-def _set(history: History, by: float, now: float) -> History:
-    return replace(history, off=history.off + by, off_at=now) if abs(by) >= _SMALL else history
-
-
-def _is_over(history: History, now: float, orders: StandingOrders) -> bool:
+def _is_over(off_at: float | None, now: float, orders: StandingOrders) -> bool:
     """Whether a clock has been as it is for so long that the fleet's own labels follow it: two epochs."""
     days = calendar(orders)
-    return history.off_at is not None and now - history.off_at > 2 * days.length + days.grace
+    return off_at is not None and now - off_at > 2 * days.length + days.grace
 
 
 def server_now(history: History, now: float) -> float:

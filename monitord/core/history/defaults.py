@@ -11,7 +11,7 @@ from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history.model import History
-from monitord.core.latest import latest_equal
+from monitord.core.latest import latest, latest_equal
 from monitord.core.model import Observation
 from monitord.core.names import patterns
 from monitord.core.orders import StandingOrders
@@ -28,9 +28,19 @@ def _declared() -> list[tuple[Subject, Defaults]]:
     return [(subject, subject.defaults) for subject in registered() if subject.defaults is not None]
 
 
+@latest
+def _asked(subjects: tuple[Subject, ...], orders: StandingOrders) -> tuple[tuple[str, Defaults], ...]:
+    return tuple(
+        (table, subject.defaults)
+        for subject in subjects
+        if subject.defaults is not None
+        for table in subject.defaults.asked(orders)
+    )
+
+
 def defaults(orders: StandingOrders) -> tuple[str, ...]:
     """The tables that are watched by default only, as they are asked for."""
-    return tuple(table for _, own in _declared() for table in own.asked(orders))
+    return tuple(table for table, _ in _asked(registered(), orders))
 
 
 def seen(history: History, table: str) -> bool | None:
@@ -83,12 +93,13 @@ def settle(
     """What this observation shows of the defaults: remembered, taken out of it where they are off, and the orders."""
     now = observation.now.timestamp()
     known: dict[str, float | None] = dict(history.seen)
-    for _, own in _declared():
-        for table in own.asked(orders):
-            if seen(history, table):
-                known.setdefault(table, LONG_AGO)
-            elif (is_there := own.shown(observation, table)) is not None:
-                known[table] = now if is_there else None
+    for table, own in _asked(registered(), orders):
+        if history.seen.get(table) is not None:  # nearly always
+            continue
+        if seen(history, table):
+            known.setdefault(table, LONG_AGO)
+        elif (is_there := own.shown(observation, table)) is not None:
+            known[table] = now if is_there else None
     if known != history.seen:
         history = replace(history, seen=known)
     applied = effective(orders, history)

@@ -53,6 +53,8 @@ def checked(
         if before is not None and before.point != point and _within(before.point, point):
             gone[path] = Unmeasured(path, "missing", _unmounted(path, before, point))
             continue
+        if before is not None and before.point == point and before.device == device:  # nearly always
+            continue
         mount = Mount(point, device)
         notes += _noted(path, before, mount)
         kept[path] = mount

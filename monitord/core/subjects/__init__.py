@@ -1,6 +1,7 @@
 """Every rule, in the order of causation, and how one takes the place of another."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from monitord.core.model import Finding
 from monitord.core.subjects.base import Rule, Subject
@@ -27,6 +28,8 @@ def _stage(subject: Subject, rule: Rule) -> int:
 
 # Those of monitord's own subjects.
 RULES: tuple[Rule, ...] = in_order(SUBJECTS)
+# Of so many sets of probes the rules are kept.
+_MOST_SETS: Final = 64
 
 
 class RuleCatalogue:
@@ -47,6 +50,7 @@ class RuleCatalogue:
         self.by_place: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for rule in self.rules}
         # Server -> the rule that it cannot be measured.
         self.unreachable = {rule.probe: rule.name for rule in self.rules if "unreachable" in rule.roles}
+        self.unreachable_rules = frozenset(self.unreachable.values())
         self.restart_loops = tuple(rule.name for rule in self.rules if "restart_loop" in rule.roles)
         self.replaces = tuple((rule.name, weaker.rule.name) for rule in self.rules for weaker in rule.replaces)
         self.succeeds = tuple((rule.name, weaker.name) for rule in self.rules for weaker in rule.succeeds)
@@ -62,6 +66,15 @@ class RuleCatalogue:
         for pairs, only_succeeds in ((self.replaces, False), (self.succeeds, True)):
             for stronger, weaker in pairs:
                 self.stronger.setdefault(weaker, []).append((stronger, only_succeeds))
+        self._judging: dict[frozenset[str], tuple[Rule, ...]] = {}
+
+    def judging(self, probes: frozenset[str]) -> tuple[Rule, ...]:
+        """The rules that judge the readings of these probes, in order: a cycle takes one of few sets of probes."""
+        if (found := self._judging.get(probes)) is None:
+            if len(self._judging) >= _MOST_SETS:
+                self._judging.clear()
+            found = self._judging[probes] = tuple(rule for rule in self.rules if rule.probe in probes)
+        return found
 
 
 _catalogue = RuleCatalogue(registered())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import lru_cache, wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
@@ -115,6 +115,10 @@ NOT_JUDGED: Final = _NotJudged()
 Answer = Finding | NotTaken | _NotJudged | str | None
 
 
+# The same of nearly every member in every cycle.
+_clear = lru_cache(maxsize=4096)(Clear)
+
+
 def of_each(members: Callable[[StandingOrders], Iterable[str]]) -> Callable[[Callable[..., Answer]], Evaluate]:
     """Make a rule, by its name, of what judges one of these members: judge(member, observation, history, orders)."""
 
@@ -127,7 +131,7 @@ def of_each(members: Callable[[StandingOrders], Iterable[str]]) -> Callable[[Cal
             for member in members(orders):
                 answer = judge(member, observation, history, orders)
                 if answer is None:  # nearly always
-                    found.append(Clear(name, member))
+                    found.append(_clear(name, member))
                 else:
                     found += _judgement(name, member, answer)
             return found
