@@ -150,7 +150,7 @@ class Service:
         if self.heap_sawtooth is not None:
             low, high, period = self.heap_sawtooth
             self.heap = low + (high - low) * (now % period) / period
-        used = (40.0 if self.heap is None else self.heap) + now % 60 / 100
+        used = (40.0 if self.heap is None else self.heap) + now % 61 / 100  # no whole number of minutes
         loop = f"Event Loop Latency p95: {self.loop_ms:.2f} ms"
         self.told = " | ".join(
             [f"Used Heap Size: {used:.2f} MiB", loop, *(f"{name}: {told}" for name, told in self.numbers.items())]

@@ -26,7 +26,7 @@ from .vocabulary import happens
 WHOLE_EVERY = 25
 # So many cycles before and after all that is written in a night, monitord looks as often as ever, where it is `calm`
 # between. What happens is judged for longer than what is about to; before the start nothing has happened yet.
-BEFORE, AFTER = 3, 8
+BEFORE, AFTER = 2, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _stretches(story: Story) -> Iterator[tuple[float, float]]:
     begins = {at: max(0.0, at // story.every - BEFORE) * story.every for at in marks}
     ends = {at: (at // story.every + (AFTER if at else BEFORE)) * story.every for at in marks}
     for before, after in itertools.pairwise(sorted(marks)):
-        if begins[after] - ends[before] > story.calm:
+        if begins[after] - ends[before] > story.every:
             yield ends[before], story.calm
             yield begins[after], story.every
     if ends[max(marks)] < story.end:
