@@ -58,11 +58,13 @@ class Detection:
 class Waiting(Night):
     """A night that knows when its fault was reported (Unix seconds)."""
 
-    def __init__(self, fault: Fault, start: datetime) -> None:
+    def __init__(self, fault: Fault, start: datetime, probes: frozenset[str] | None = None) -> None:
         self.fault = fault
         self.reported_at: float | None = None
         declared = {"learned_warnings": fault.by_habit, **fault.orders}
-        super().__init__(replace(ORDERS, **declared), start=start, keep=1)  # type: ignore[arg-type]
+        orders = replace(ORDERS, **declared)  # type: ignore[arg-type]
+        taken = orders.probes if probes is None else orders.probes & probes
+        super().__init__(replace(orders, probes=taken), start=start, keep=1)
         for phrase in fault.before:
             happens(self, phrase)
 
@@ -108,16 +110,23 @@ class Waiting(Night):
         return [(service.name, service.state, service.restarts) for service in self.services]
 
 
-def delay(fault: Fault, phase: float, waits: float = 0.0, quiet: float = QUIET_SECONDS) -> float:
+def delay(
+    fault: Fault,
+    phase: float,
+    waits: float = 0.0,
+    quiet: float = QUIET_SECONDS,
+    probes: frozenset[str] | None = None,
+) -> float:
     """Seconds from a fault, so long after a cycle or an hour began, to its alert. NotReportedError where none comes.
 
     The first `waits` seconds after it are checked every five minutes only. `quiet`: seconds of quiet before it.
+    `probes`: only these are taken (None: all that the orders have).
     """
     start = FIRST_HOUR - timedelta(seconds=quiet)
     late = phase
     if fault.over == "epoch":
         start, late = start + timedelta(seconds=phase // EVERY * EVERY), phase % EVERY
-    night = Waiting(fault, start - PAST if fault.by_habit else start)
+    night = Waiting(fault, start - PAST if fault.by_habit else start, probes)
     if fault.by_habit:
         has_habits(night)
         looked_at_seldom(night)

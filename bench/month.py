@@ -21,9 +21,11 @@ from monitord.core.engine import Decision
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from tests.core.fleet import HOUR, MB
+from tests.core.habits import looked_at_again, looked_at_seldom
 from tests.core.nights import ORDERS, Night
 
 START = datetime(2025, 11, 1, tzinfo=UTC)
+PROBES = ORDERS.probes | {"pipeline"}
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 # Seals: 182 seconds in the middle, a long tail, never past the grace.
@@ -59,12 +61,20 @@ class Month:
         return self.seconds - self.judging
 
 
-def healthy(days: float, every: float = 30.0, seed: int = 20251101) -> Month:
-    """So many days of a healthy fleet, checked every `every` seconds. The same seed gives the same month."""
+def healthy(days: float, every: float = 30.0, seed: int = 20251101, seldom: float = 0.0) -> Month:
+    """So many days of a healthy fleet, checked every `every` seconds. The same seed gives the same month.
+
+    The first `seldom` days are checked every four hours only.
+    """
     month = Living(every, seed)
-    began = time.perf_counter()
+    began, often = time.perf_counter(), month.clock.now + seldom * DAY
+    if seldom:
+        late_after = month.orders.late_after
+        looked_at_seldom(month)
     end = month.clock.now + days * DAY
     while month.clock.now < end:
+        if seldom and month.every != every and month.clock.now >= often:
+            looked_at_again(month, every, late_after)
         month.goes_on()
         month.passes(seconds=min(every, end - month.clock.now))
     return Month(
@@ -72,9 +82,9 @@ def healthy(days: float, every: float = 30.0, seed: int = 20251101) -> Month:
     )
 
 
-def _orders(every: float) -> StandingOrders:
+def _orders(every: float, probes: frozenset[str]) -> StandingOrders:
     late_after = max(timedelta(seconds=every) * 3, timedelta(seconds=10))
-    return replace(ORDERS, probes=ORDERS.probes | {"pipeline"}, late_after=late_after, learned_warnings=True)
+    return replace(ORDERS, probes=probes, late_after=late_after, learned_warnings=True)
 
 
 def _rhythm(label: float) -> float:
@@ -98,13 +108,13 @@ def _partly(group: str, seed: int) -> Callable[[int], frozenset[str]]:
 class Living(Night):
     """A night that lives by itself, and of which only what was said is kept."""
 
-    def __init__(self, every: float, seed: int) -> None:
+    def __init__(self, every: float, seed: int, probes: frozenset[str] = PROBES) -> None:
         self.seen, self.suspected, self.judging = 0, 0, 0.0
         self.fired: list[str] = []
         # When what fired: of each its rule and subject.
         self.firings: list[tuple[float, str, str]] = []
         self.lived: Counter[str] = Counter()
-        super().__init__(_orders(every), start=START, every=every, keep=1)
+        super().__init__(_orders(every, probes), start=START, every=every, keep=1)
         self.chance = random.Random(seed)  # noqa: S311 - the same month each time
         for name, teeth in SAWTEETH.items():
             self[name].sawtooth = teeth

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from bench.month import PROBES as MONTHS
 from bench.month import Living
 from tests.core.fleet import HOUR, MB
 
 DAY = 24 * HOUR
 # It is healthy for so long first; then a fault begins every so often, at another hour each time.
 HEALTHY_FOR, APART = DAY, 19 * HOUR
+# Between the end of one and the beginning of the next there is so much time at least.
+RESTS = 1.5 * HOUR
 MINUTE = 60.0
 Holds = Callable[["Faulty"], object]
 
@@ -119,10 +122,10 @@ PLANTED = (
 class Faulty(Living):
     """A month that is healthy but for what is planted."""
 
-    def __init__(self, every: float, seed: int) -> None:
+    def __init__(self, every: float, seed: int, probes: frozenset[str] = MONTHS) -> None:
         self.planted: Planted | None = None
         self.began = 0.0
-        super().__init__(every, seed)
+        super().__init__(every, seed, probes)
         self.orders = replace(
             self.orders,
             host_cpu=97.0,
@@ -147,10 +150,14 @@ class Faulty(Living):
 
 
 def planted(
-    every: float, seed: int, faults: tuple[Planted, ...] = PLANTED, apart: float = APART
+    every: float,
+    seed: int,
+    faults: tuple[Planted, ...] = PLANTED,
+    apart: float = APART,
+    probes: frozenset[str] = MONTHS,
 ) -> tuple[list[Found], list[str]]:
-    """What came of each, and what was said that is none of them. They begin `apart` seconds apart."""
-    month, found, beside = Faulty(every, seed), [], []
+    """What came of each, and what was said that is none of them. They begin `apart` seconds apart, or later."""
+    month, found, beside = Faulty(every, seed, probes), [], []
     month.lives_for(HEALTHY_FOR)
     for fault in faults:
         began = month.began = month.clock.now
@@ -159,7 +166,7 @@ def planted(
         month.planted = None
         if fault.over is not None:
             fault.over(month)
-        month.lives_for(apart - fault.lasts)
+        month.lives_for(max(apart - fault.lasts, RESTS))
         own = (fault.rule, fault.subject)
         at = next((at for at, *of in month.firings if tuple(of) == own), None)
         seconds = None if at is None else at - began
