@@ -108,14 +108,14 @@ def explanation(
     for cause in book.values() if needed else ():
         if holds(cause, orders) and _is_needed(cause, finding, probe, needed, orders):
             return cause
-    for cause in _causes(finding, since, book, history, orders, now):
+    for cause in _causes(finding, probe, since, book, history, orders, now):
         if RANK[severity_now(cause, orders)] >= RANK[finding.severity]:
             return cause
     return None
 
 
 def _causes(
-    finding: Finding, since: datetime, book: Book, history: History, orders: StandingOrders, now: datetime
+    finding: Finding, probe: str, since: datetime, book: Book, history: History, orders: StandingOrders, now: datetime
 ) -> Iterator[Alert]:
     rule = declared(finding.rule)
     workers, dies = rule.workers(finding, orders), rule.host_may_cause(finding)
@@ -129,9 +129,20 @@ def _causes(
         )
         took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
         is_short = dies and _starves(cause, since, history, now)
-        is_behind = _is_behind(cause, finding)
-        if is_dead or took or is_short or is_behind or _has_no_room(cause, finding, since, history, orders, now):
+        is_other = _is_behind(cause, finding) or _is_gone_with(cause, finding, probe, since)
+        if is_dead or took or is_short or is_other or _has_no_room(cause, finding, since, history, orders, now):
             yield cause
+
+
+def _is_gone_with(cause: Alert, finding: Finding, probe: str, since: datetime) -> bool:
+    """Whether a part of a server is missing since all that the server held was lost or replaced."""
+    is_missing = _is(finding, "unmeasured") and finding.value == "missing"
+    return (
+        is_missing
+        and declared(cause.rule).inhibits_missing
+        and server_of(cause.probe) == server_of(probe)
+        and cause.first_seen <= since
+    )
 
 
 def _is_behind(cause: Alert, finding: Finding) -> bool:

@@ -23,7 +23,8 @@ def _stage(subject: Subject, rule: Rule) -> int:
         return 4 if "monitor" in rule.roles else 3
     if subject.beneath_all:
         return 0
-    return 1 if rule.of_server or rule.inhibits or "lag" in rule.roles else 2
+    is_cause = rule.inhibits or rule.inhibits_missing
+    return 1 if rule.of_server or is_cause or "lag" in rule.roles else 2
 
 
 # Those of monitord's own subjects.

@@ -43,6 +43,7 @@ DATABASE_CHANGED = Rule(
     evaluate=database_changed,
     adopt=lambda history, _: adopted(history),
     inhibits=frozenset({"sealing", "flow", "growth"}),
+    inhibits_missing=True,
     runbook=(
         "SELECT current_database(), inet_server_addr(), inet_server_port()",
         "SELECT system_identifier FROM pg_control_system()",

@@ -69,11 +69,11 @@ def _of_sessions(found: SessionsStatus, orders: StandingOrders) -> Iterator[base
 
 def _facts(found: SessionsStatus) -> Iterator[tuple[str, str]]:
     if found.most is not None and found.used is not None:
-        yield "Of all that fit", f"{humanize.count(found.used)} of {humanize.count(found.most)}"
+        yield "Server's connections", f"{humanize.count(found.used)} of {humanize.count(found.most)}"
     for name, seconds in (
         ("Oldest transaction", found.transaction_seconds),
-        ("Idle in one", found.idle_transaction_seconds),
-        ("Waits for a lock", found.lock_wait_seconds),
+        ("Idle in transaction", found.idle_transaction_seconds),
+        ("Waiting for a lock", found.lock_wait_seconds),
         ("Standby behind", found.standby_lag_seconds),
     ):
         if seconds is not None:

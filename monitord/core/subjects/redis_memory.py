@@ -126,6 +126,7 @@ REDIS_MEMORY_HIGH = _rule(
 )
 REDIS_EMPTIED = _rule(
     evaluate=redis_emptied,
+    inhibits_missing=True,
     runbook=("{redis} info server", "{redis} info persistence", "{redis} dbsize"),
     impact=Impact(_LOST),
     recovered=_keys_now,
