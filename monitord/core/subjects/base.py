@@ -198,7 +198,7 @@ class Rule:
     `dead_services` are those that an alert says do no work, `workers` those whose work is not done, by a finding: for
     each thing that is missing the patterns declared of it. `host_may_cause`: a host without memory or disk may be
     behind it. `inhibits_firing`: what it explains is known to have begun after it, also where that fires already.
-    `inhibits_missing`: what the server held is another thing or gone, and with it whatever is found to be missing there.
+    `inhibits_missing`: what the server held is another thing or gone, and with it what is missing there.
 
     For people: `recommend` is what to do about an alert that fires, `lasting` that nothing is recommended until it has
     lasted; `target` names whom that is about. `runbook` are three things to check, as commands. `impact` is what it
