@@ -12,16 +12,22 @@ import pytest
 
 from .drawn.nights import Drawn, complaints, play, story
 
-# Each with another fleet or another past, and each with another fault.
-HEALTHY = (0, 1, 2, 3, 5, 7, 9, 10)
-FAULTY = (1, 2, 3, 5, 6, 7, 9, 10, 11)
+# Each with another fleet, two of them with a past; and each with another fault, two of them with a past.
+HEALTHY = (0, 3, 7, 9, 19, 25, 40)
+FAULTY = (2, 5, 7, 10, 11, 32, 162, 290, 626)
 # Without a past, and so the cheapest: one that is refused, and another.
-REFUSED, OTHER = 7, 2
+REFUSED, OTHER = 626, 2
+FINE = 3
 
 
 @functools.cache
 def faulty(seed: int) -> Drawn:
     return play(seed, faulty=True, hours=7, every=300)
+
+
+@functools.cache
+def healthy(seed: int) -> Drawn:
+    return play(seed, faulty=False, hours=6, every=300)
 
 
 def test_the_same_seed_draws_the_same_night_and_another_seed_another() -> None:
@@ -32,7 +38,7 @@ def test_the_same_seed_draws_the_same_night_and_another_seed_another() -> None:
 
 @pytest.mark.parametrize("seed", HEALTHY)
 def test_a_healthy_night_is_a_go_and_says_nothing(seed: int) -> None:
-    night = play(seed, faulty=False, hours=6, every=300)
+    night = healthy(seed)
     assert not complaints(night), "\n".join([*complaints(night), story(night)])
 
 
@@ -43,7 +49,7 @@ def test_a_night_with_a_certain_fault_is_no_go_and_names_it(seed: int) -> None:
 
 
 def test_what_is_not_as_it_must_be_is_complained_of() -> None:
-    fine = play(3, faulty=False, hours=6, every=600)
+    fine = healthy(FINE)
     # A warning that is open is none that a verdict is refused for: a fault that is more than that.
     broken = faulty(REFUSED)
     assert broken.report.verdict != "GO"
