@@ -1,14 +1,13 @@
 """Every label that fell due in the window, by group: when it was sealed, and how that compares with what is usual."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from monitord.core.anomalies.completeness import falls_short, habit
 from monitord.core.anomalies.sealing_delays import delay_of, is_unusual, usual
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED, SealingHabits
 from monitord.core.copying import replace
-from monitord.core.history.epochs import Calendar, Turns, calendar, empty_labels, seals, turns_at, window_seconds
+from monitord.core.history.epochs import Calendar, Empty, Turns, calendar, empty_labels, seals, turns_at, window_seconds
 from monitord.core.history.model import History
 from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
@@ -34,6 +33,11 @@ class _Counted:
     names: tuple[str, ...] = ()
 
 
+# How many channels took part in a label, how many of these were not sealed, and which those are.
+_COUNTS: Final = ("seal_participating", "seal_unsealed")
+_WHO: Final = "unsealed_channel"
+
+
 class SealTracker:
     """Follows both groups' seals; the labels that fall due between `since` and `until` (Unix seconds) are the report's.
 
@@ -49,7 +53,10 @@ class SealTracker:
         self._seals: dict[str, dict[int, _Seal]] = {group: {} for group in orders.groups}
         self._counted: dict[str, dict[int, _Counted]] = {group: {} for group in orders.groups}
         self._empty: dict[str, set[int]] = {group: set() for group in orders.groups}
-        self._latest_due: Mapping[str, int | None] = {}
+        # As of when the seals were last followed, the labels that nobody took part in then, and the newest due one.
+        self._as_of: tuple[float, Empty, int] | None = None
+        # Of each name of the samples those that were last followed.
+        self._followed: dict[str, list[Sample]] = {}
         self._looked_for: set[int] = set()
         self._unseen: frozenset[str] = frozenset()
         self._read: tuple[Sample, ...] | None = None
@@ -69,7 +76,9 @@ class SealTracker:
         if reading.samples is self._read and turns == self._turns and before is not None and at >= before:
             return  # nothing is new, and nothing has fallen due
         self._read, self._turns = reading.samples, turns
-        for s in reading.named("seal_channels"):
+        if before is not None and at < before:
+            self._followed = {}
+        for s in self._new(reading, "seal_channels"):
             group, label = s.label("group"), int(s.label("epoch"))
             if group not in self._seals:
                 continue
@@ -79,40 +88,60 @@ class SealTracker:
             known = self._seals[group].get(label, _Seal(at))
             channels = s.value if isinstance(s.value, int) else None
             self._seals[group][label] = replace(known, channels=channels)
-        for s in reading.named("seal_at"):
+        for s in self._new(reading, "seal_at"):
             group, label = s.label("group"), int(s.label("epoch"))
             if label in self._seals.get(group, {}) and isinstance(s.value, int | float):
                 self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
         self._participation(reading)
+        if self._read is None:
+            self._followed = {}
         if before is not None and at < before:  # the clock was set back: what was due by then is not due yet
             self._looked_for = {label for label in self._looked_for if label <= expected}
         if expected not in self._looked_for:
             oldest = -int((window_seconds(self._orders) - at) // self._days.length) * self._days.length
             self._looked_for.update(range(oldest, expected + 1, self._days.length))
         empty = empty_labels(reading)
+        oldest_read = at - window_seconds(self._orders)
         for group, labels in self._empty.items():
             # Of each label in the window it is recorded anew; what has left it stays as it was.
-            self._empty[group] = {label for label in labels if label < at - window_seconds(self._orders)}
+            self._empty[group] = {label for label in labels if label < oldest_read}
             self._empty[group].update(empty.get(group, ()))
-        sealed = {group: tuple((label, None) for label in found) for group, found in self._seals.items()}
-        newest = {group: seals(sealed, group, at, self._orders, empty).latest_due for group in self._orders.groups}
-        # Who has sealed a label that is open for the others is not out of step with them.
-        self._latest_due = {group: None if label is None else min(label, expected) for group, label in newest.items()}
+        self._as_of = at, empty, expected
 
     def result(self, window: FoldedWindow) -> SealingReport:
         groups = tuple(self._group(group, window.kept) for group in self._orders.groups)  # who knows what is usual
-        in_step = None if self._read_at is None else len(set(self._latest_due.values())) <= 1
-        return SealingReport(groups, in_step, self._read_at)
+        return SealingReport(groups, self._is_in_step(), self._read_at)
+
+    def _is_in_step(self) -> bool | None:
+        """Whether no group is behind another; None where none was read."""
+        if self._as_of is None:
+            return None
+        at, empty, expected = self._as_of
+        sealed = {group: tuple((label, None) for label in found) for group, found in self._seals.items()}
+        newest = [seals(sealed, group, at, self._orders, empty).latest_due for group in self._orders.groups]
+        # Who has sealed a label that is open for the others is not out of step with them.
+        return len({None if label is None else min(label, expected) for label in newest}) <= 1
+
+    def _new(self, reading: Reading, name: str) -> list[Sample]:
+        """Those of the samples of a name that were not followed with the reading before: nearly always few."""
+        before, now = self._followed.get(name, []), list(reading.named(name))
+        self._followed[name] = now
+        if len(before) != len(now):
+            return now
+        return [s for s, was in zip(now, before, strict=True) if s is not was]
 
     def _participation(self, reading: Reading) -> None:
-        for name in ("seal_participating", "seal_unsealed"):
+        new = [self._new(reading, name) for name in (*_COUNTS, _WHO)]
+        if not any(new):  # what is counted of a label is told by all of them together
+            return
+        for name in _COUNTS:
             for s in reading.named(name):
                 group, label = s.label("group"), int(s.label("epoch"))
                 if group in self._counted and isinstance(s.value, int):
                     known = self._counted[group].get(label, _Counted())
                     field = name.removeprefix("seal_")
                     self._counted[group][label] = replace(known, names=(), **{field: s.value})
-        for s in reading.named("unsealed_channel"):
+        for s in reading.named(_WHO):
             group, label = s.label("group"), int(s.label("epoch"))
             if (counted := self._counted.get(group, {}).get(label)) is not None:
                 self._counted[group][label] = replace(counted, names=(*counted.names, s.label("channel")))
