@@ -80,30 +80,32 @@ def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
     )
 
 
-@functools.cache
-def _fields(kind: type) -> Mapping[str, Decoder]:
-    hints = typing.get_type_hints(kind)
-    return {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
-
-
 def _decode_class(kind: Any, value: Any) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"expected the fields of {getattr(kind, '__name__', kind)}")
-    if (as_now := getattr(kind, "as_now", None)) is not None:
+    as_now, fields, unwritten = _form(kind)
+    if as_now is not None:
         value = as_now(value)
-    fields = _fields(kind)
     known = {name: fields[name](item) for name, item in value.items() if name in fields}
-    lacking = {name: make() for name, make in _unwritten(kind).items() if name not in known}
-    return kind(**lacking, **known)
+    for name, make in unwritten:
+        if name not in known:
+            known[name] = make()
+    return kind(**known)
 
 
 @functools.cache
-def _unwritten(kind: type) -> Mapping[str, Callable[[], Any]]:
+def _form(kind: type) -> tuple[Decoder | None, Mapping[str, Decoder], tuple[tuple[str, Callable[[], Any]], ...]]:
+    """What makes of older fields those of now (None: nothing), how each is read, and what those not written are."""
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
+    return getattr(kind, "as_now", None), fields, tuple(_unwritten(kind, hints).items())
+
+
+def _unwritten(kind: type, hints: Mapping[str, Any]) -> Mapping[str, Callable[[], Any]]:
     """What the fields without a default are where whoever wrote the text did not know them.
 
     None where they may be, and of a part of which all may be lacking, that: other fields are needed.
     """
-    hints = typing.get_type_hints(kind)
     found: dict[str, Callable[[], Any]] = {}
     for name in (name for name, default in _defaults(kind) if default is dataclasses.MISSING):
         if type(None) in typing.get_args(hints[name]):
@@ -160,7 +162,13 @@ def _of_tuple(kinds: tuple[Any, ...]) -> Decoder:
         member = _decoder(kinds[0])
         return lambda value: tuple(map(member, value))
     parts = tuple(map(_decoder, kinds))
-    return lambda value: tuple(part(item) for part, item in zip(parts, value, strict=True))
+
+    def decode_tuple(value: Any) -> Any:
+        if tuple(map(type, value)) == kinds and _PLAIN_TYPES.issuperset(kinds):  # thousands of pairs of numbers
+            return tuple(value)
+        return tuple(part(item) for part, item in zip(parts, value, strict=True))
+
+    return decode_tuple
 
 
 def _decode_mapping(member: Decoder, value: Any) -> Any:
@@ -178,15 +186,15 @@ def _decode_plain(kind: Any, value: Any) -> Any:
 
 
 def _of_union(kinds: tuple[Any, ...]) -> Decoder:
-    may_be_null = type(None) in kinds
-    decoders = [(kind, _decoder(kind)) for kind in kinds if kind is not type(None)]
+    as_they_are = _PLAIN_TYPES.intersection(kinds)
+    decoders = [_decoder(kind) for kind in kinds if kind is not type(None)]
 
     def decode_union(value: Any) -> Any:
-        if value is None and may_be_null:
-            return None
-        problems = []
         # Exact types first: an int must not come back as a float because float was named earlier.
-        for _, decoder in sorted(decoders, key=lambda one: type(value) is not one[0]):
+        if type(value) in as_they_are:
+            return value
+        problems = []
+        for decoder in decoders:
             try:
                 return decoder(value)
             except (TypeError, ValueError) as error:
