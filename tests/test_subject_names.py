@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from fnmatch import fnmatch
 from functools import cache
@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import monitord
 from monitord.core.subjects import rule_names
 from monitord.core.subjects.registry import SUBJECTS
+from tests.support.source import PACKAGE, modules, walked
 
-PACKAGE = Path(monitord.__file__).parent
 NAMES = frozenset(subject.name for subject in SUBJECTS)
 # A name between quotes, in a text that is another language's: SQL, HTML, a program.
 QUOTED = re.compile(rf"""["'](?:{"|".join(sorted(NAMES))})["']""")
@@ -79,10 +78,10 @@ LOOKS_INTO = {
 }
 
 
-def spelled(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def spelled(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     """Where a subject's name is a value, whatever it is compared with; docstrings and types are none."""
-    left_out = {id(part) for node in ast.walk(tree) for part in prose_and_types(node)}
-    for node in ast.walk(tree):
+    left_out = {id(part) for node in nodes for part in prose_and_types(node)}
+    for node in nodes:
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes) or id(node) in left_out:
             continue
         text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
@@ -101,13 +100,15 @@ def prose_and_types(node: ast.AST) -> Iterator[ast.AST]:
         yield from ast.walk(node.slice)
 
 
-def looked_into(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def looked_into(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """The modules of core/subjects/ that are imported."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             found = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
         else:
-            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            continue
         modules = (re.match(r"monitord\.core\.subjects\.(\w+)", name) for name in found)
         named = {hit[1] for hit in modules if hit and (PACKAGE / "core/subjects" / f"{hit[1]}.py").exists()}
         yield from ((getattr(node, "lineno", 0), module) for module in sorted(named))
@@ -128,55 +129,47 @@ def is_of_one_subject(place: str) -> bool:
 
 
 @cache
-def trees() -> tuple[tuple[str, ast.Module], ...]:
-    """The modules that are not the files of single subjects, by their places in the package."""
-    return tuple(
-        (place, ast.parse(path.read_text(encoding="utf-8")))
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if not is_of_one_subject(place := path.relative_to(PACKAGE).as_posix())
-    )
-
-
-@cache
-def found_names() -> tuple[tuple[str, int, str], ...]:
-    """The file, line and name of each outside the files of subjects."""
-    return tuple((place, line, name) for place, tree in trees() for line, name in spelled(tree))
-
-
-@cache
-def found_imports() -> tuple[tuple[str, int, str], ...]:
-    return tuple(
-        (place, line, module)
-        for place, tree in trees()
-        if not place.startswith(("core/subjects/", "demo/"))
-        for line, module in looked_into(tree)
-        if module not in SHARED | {"registry"}
-    )
+def found() -> tuple[list[tuple[str, int, str]], list[tuple[str, int, str]]]:
+    """The file, line and name of each name, and of each import, outside the files of single subjects."""
+    names, imports = [], []
+    for path, tree in modules():
+        place = path.relative_to(PACKAGE).as_posix()
+        if is_of_one_subject(place):
+            continue
+        nodes = walked(tree)
+        names += [(place, line, name) for line, name in spelled(nodes)]
+        if not place.startswith(("core/subjects/", "demo/")):
+            known = SHARED | {"registry"}
+            imports += [(place, line, module) for line, module in looked_into(nodes) if module not in known]
+    return names, imports
 
 
 def test_no_code_branches_on_a_subjects_name_outside_its_files() -> None:
-    found = [
+    names, _ = found()
+    spelled_elsewhere = [
         f"{place}:{line} spells {name}"
-        for place, line, name in found_names()
+        for place, line, name in names
         if name not in allowed(place, OWN, ELSEWHERE) and not is_own(place, name)
     ]
-    assert found == []
+    assert spelled_elsewhere == []
 
 
 def test_no_code_looks_into_a_subject_but_what_is_its_own() -> None:
-    found = [
+    _, imports = found()
+    looked_into_elsewhere = [
         f"{place}:{line} imports {module}"
-        for place, line, module in found_imports()
+        for place, line, module in imports
         if module not in allowed(place, LOOKS_INTO)
     ]
-    assert found == []
+    assert looked_into_elsewhere == []
 
 
 def test_what_is_allowed_is_needed() -> None:
     unused = set()
-    for known, found in ((OWN | ELSEWHERE, found_names()), (LOOKS_INTO, found_imports())):
+    names_found, imports = found()
+    for known, in_use in ((OWN | ELSEWHERE, names_found), (LOOKS_INTO, imports)):
         for form, names in known.items():
-            needed = {name for place, _, name in found if fnmatch(place, form)}
+            needed = {name for place, _, name in in_use if fnmatch(place, form)}
             unused |= {(form, name) for name in names - needed if names is not NAMES}
     assert unused == set()
 
@@ -220,7 +213,7 @@ def test_no_template_script_or_style_names_a_subject_or_a_rule() -> None:
     ],
 )
 def test_a_branch_is_found_however_it_is_written(code: str) -> None:
-    assert "redis" in [name for _, name in spelled(ast.parse(code))]
+    assert "redis" in [name for _, name in spelled(walked(ast.parse(code)))]
 
 
 @pytest.mark.parametrize(
@@ -233,11 +226,11 @@ def test_a_branch_is_found_however_it_is_written(code: str) -> None:
     ],
 )
 def test_who_compares_with_a_subject_itself_is_found_by_the_import(code: str) -> None:
-    assert [name.partition("_")[0] for _, name in looked_into(ast.parse(code))] == ["redis"]
+    assert [name.partition("_")[0] for _, name in looked_into(walked(ast.parse(code)))] == ["redis"]
 
 
 @pytest.mark.parametrize(
     "code", ['"""redis"""', 'Name = Literal["redis"]', 'say("Redis is away: is the redis there?")', "redis = 1"]
 )
 def test_prose_types_and_variables_are_no_branches(code: str) -> None:
-    assert list(spelled(ast.parse(code))) == []
+    assert list(spelled(walked(ast.parse(code)))) == []

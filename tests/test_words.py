@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def test_no_replaced_word_is_in_the_code_or_the_documents() -> None:
 def test_no_public_class_name_is_defined_twice() -> None:
     defined: dict[str, list[str]] = {}
     for path in sorted((ROOT / "monitord").rglob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                defined.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+        for name in re.findall(r"^class ([A-Za-z]\w*)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            defined.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert len(defined) > 400
     assert {name: places for name, places in defined.items() if len(places) > 1} == {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-import monitord
 from monitord.core.alerting import inhibition
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.recommendations import blocking, look_at
@@ -24,8 +24,8 @@ from monitord.core.status import build_report
 from monitord.core.subjects import RULES, base, catalogue, declared
 from monitord.core.subjects.base import MONITOR_RUNBOOK, NOT_KNOWN, Role, Rule
 from monitord.core.subjects.registry import SUBJECTS
+from tests.support.source import PACKAGE, modules, walked
 
-PACKAGE = Path(monitord.__file__).parent
 DECLARED_IN = Path(base.__file__).parent
 # What the demo breaks on purpose, and what it expects to hear.
 DATA = {PACKAGE / "demo" / "scenario.py", PACKAGE / "demo" / "shop" / "scenario.py"}
@@ -39,46 +39,44 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name
 
 
 @functools.cache
-def nodes() -> tuple[tuple[Path, ast.Constant | ast.Attribute], ...]:
-    """The constants and attributes of each file of the package."""
-    return tuple(
-        (path, node)
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant | ast.Attribute)
-    )
+def in_the_package() -> tuple[dict[str, set[Path]], dict[str, list[int]]]:
+    """Which files spell which rule's name, and the lines at which a rule's name is taken for more, by file."""
+    spelled: dict[str, set[Path]] = {name: set() for name in catalogue().by_name}
+    taken_apart = {}
+    for path, tree in modules():
+        nodes = walked(tree)
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "_" in node.value:
+                for name in spelled.keys() & re.findall(r"[a-z_]+", node.value):
+                    spelled[name].add(path)
+        if lines := takes_apart(nodes):
+            taken_apart[str(path.relative_to(PACKAGE))] = lines
+    return spelled, taken_apart
 
 
-def named() -> dict[str, set[Path]]:
-    """Which files spell which rule's name."""
-    found: dict[str, set[Path]] = {name: set() for name in catalogue().by_name}
-    for path, node in nodes():
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for name in found.keys() & (re.findall(r"[a-z_]+", node.value) if "_" in node.value else ()):
-                found[name].add(path)
-    return found
-
-
-def takes_apart(tree: ast.AST) -> list[int]:
+def takes_apart(nodes: Iterable[ast.AST]) -> list[int]:
     """The lines at which a rule's name is taken for more than a name."""
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes
         if (isinstance(node, ast.Attribute) and node.attr in PARTS and is_rule(node.value))
         or (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and is_rule(node.value))
         or (isinstance(node, ast.Compare) and isinstance(node.ops[0], IN) and is_rule(node.comparators[0]))
-        or (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.") and any(map(is_rule, node.args)))
+        or (isinstance(node, ast.Call) and any(map(is_rule, node.args)) and ast.unparse(node.func).startswith("re."))
     ]
 
 
 def is_rule(node: ast.expr) -> bool:
     """Whether an expression is by its own name a rule's name."""
-    spelt = ast.unparse(node)
+    if isinstance(node, ast.Constant | ast.Call):  # they end in quotes and brackets; most arguments are one of them
+        return False
+    spelt = node.id if isinstance(node, ast.Name) else ast.unparse(node)
     return spelt == "rule" or spelt.endswith((".rule", "rule.name", "rule_name"))
 
 
 def test_a_rules_name_stands_in_one_file_of_the_rules_and_in_no_other() -> None:
-    for name, files in named().items():
+    spelled, _ = in_the_package()
+    for name, files in spelled.items():
         elsewhere = {path for path in files if path.parent != DECLARED_IN} - DATA
         assert name in SAMPLES or not elsewhere, f"{name} is spelled in {sorted(map(str, elsewhere))}"
         own = [path for path in files if path.parent == DECLARED_IN]
@@ -87,12 +85,8 @@ def test_a_rules_name_stands_in_one_file_of_the_rules_and_in_no_other() -> None:
 
 
 def test_nothing_branches_on_a_part_of_a_rules_name() -> None:
-    found = {
-        str(path.relative_to(PACKAGE)): lines
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if (lines := takes_apart(ast.parse(path.read_text(encoding="utf-8"))))
-    }
-    assert found == {}
+    _, taken_apart = in_the_package()
+    assert taken_apart == {}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +102,7 @@ def test_nothing_branches_on_a_part_of_a_rules_name() -> None:
     ],
 )
 def test_a_part_of_a_rules_name_is_found_however_it_is_taken(code: str) -> None:
-    assert takes_apart(ast.parse(code)) == [1]
+    assert takes_apart(ast.walk(ast.parse(code))) == [1]
 
 
 def test_the_registry_holds_every_subjects_rules_once() -> None:
