@@ -10,10 +10,10 @@ import pytest
 from bench.detection import BEGIN, EDGE, END, QUIET_SECONDS, REFERENCE, SEALS_AT, delay, heading, rows
 from bench.faults import AT_ONCE, CLOSED, CYCLE, DEADLINES, FAULTS, Fault
 from monitord.core.subjects import RULES
-from monitord.core.subjects.registry import SUBJECTS, server_of
 from tests.core.nights import EVERY
 
 from .files import known
+from .probes import judging
 from .vocabulary import understood
 
 HERE = Path(__file__).parent
@@ -40,13 +40,6 @@ def told(text: str) -> float:
 def about(seconds: float) -> float:
     """By how much what is written may differ from what it was written of: it is rounded, and not every phase tried."""
     return 1.0 if seconds < 120 else 60.0
-
-
-def probes_of(fault: Fault) -> frozenset[str]:
-    """What its rule is judged by, and all that is measured through the same server. The library's nights are whole."""
-    names = {subject.name for subject in SUBJECTS if any(rule.name == fault.rule for rule in subject.rules)}
-    through = {server_of(name) for name in names} | names
-    return frozenset(subject.name for subject in SUBJECTS if {subject.name, server_of(subject.name)} & through)
 
 
 def test_every_rule_is_in_the_table_and_no_other() -> None:
@@ -81,7 +74,7 @@ def test_the_figures_hold(fault: Fault) -> None:
     waits = 0.9 * soonest // EVERY * EVERY - AT_THE_END if is_long else 0.0
     # What is told soon, and by nothing that was before it, is told as soon after a minute of quiet as after ten.
     quiet = QUIET_SECONDS if fault.before or latest >= LONG else 2 * EVERY
-    found = [delay(fault, phase, waits, quiet, probes_of(fault)) for phase in edges[: 2 if latest < LONG else 1]]
+    found = [delay(fault, phase, waits, quiet, judging(fault.rule)) for phase in edges[: 2 if latest < LONG else 1]]
     assert min(found) >= soonest - about(soonest)
     assert max(found) <= latest + about(latest)
     if fault.why in NOTHING_TO_WAIT_FOR and len(found) == 2:

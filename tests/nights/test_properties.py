@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from tests.core.nights import MEMORY, Night
 
 from .lasting_faults import EVERY, HOUR, HOURS_LONG, LASTING, PATIENT, Fault, queue, to_set
 from .playing import comes_back
+from .probes import judging
 from .vocabulary import happens
 
 # The same examples each time: the suite is stable, and what it finds is found by everybody.
@@ -373,24 +375,34 @@ SLOW = (
 )
 
 
-def _begins(fault: Fault, start: datetime) -> Night:
-    """A quiet night, before this fault; after some days where it is to be judged by them."""
+def _begins(fault: Fault, start: datetime, *, whole: bool = False) -> Night:
+    """A quiet night, before this fault; after some days where it is to be judged by them.
+
+    Only what its rule is judged by is measured, or (whole) all that there is.
+    """
+    probes = fault.orders.probes if whole else fault.orders.probes & judging(fault.rule)
     if not fault.habits:
-        night = Night(fault.orders, start=start, every=EVERY)
+        night = Night(replace(fault.orders, probes=probes), start=start, every=EVERY)
         night.replica = fault.standby
     else:
-        night = Night(replace(PATIENT, learned_warnings=True), start=start)
-        has_habits(night)
-        looked_at_seldom(night)
-        night.passes(days=5)
-        looked_at_again(night, EVERY, night.orders.late_after)  # it is folded again under one set of orders
+        night = _with_habits(start, probes).branch()
     night.passes(seconds=QUIET_BEFORE)
     return night
 
 
-def _lives_through(fault: Fault, start: datetime, lasts: float, restart: bool) -> Night:
+@functools.lru_cache(maxsize=4)
+def _with_habits(start: datetime, probes: frozenset[str]) -> Night:
+    night = Night(replace(PATIENT, learned_warnings=True, probes=probes), start=start)
+    has_habits(night)
+    looked_at_seldom(night)
+    night.passes(days=5)
+    looked_at_again(night, EVERY, night.orders.late_after)  # it is folded again under one set of orders
+    return night
+
+
+def _lives_through(fault: Fault, start: datetime, lasts: float, restart: bool, *, whole: bool = False) -> Night:
     """A night with this one fault in it, of so many seconds, and time enough after it."""
-    night = _begins(fault, start)
+    night = _begins(fault, start, whole=whole)
     fault.breaks(night)
     night.passes(seconds=lasts / 2)
     if restart:
@@ -415,7 +427,7 @@ def _said_once(night: Night, fault: Fault) -> None:
 def test_a_fault_past_its_limit_and_its_confirmation_fires_once_and_resolves_once(
     fault: Fault, start: datetime, longer: float, restart: bool, places: set[int]
 ) -> None:
-    night = _lives_through(fault, start, fault.limit + NOTICED + longer, restart)
+    night = _lives_through(fault, start, fault.limit + NOTICED + longer, restart, whole=True)
     _said_once(night, fault)
     _comes_back(night, places)
 
