@@ -5,10 +5,11 @@ database. A copy elsewhere, a restored dump or a database made anew differ in on
 that were known to be there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from monitord.core.model import Reading
+from monitord.core.latest import latest_equal
+from monitord.core.model import Reading, Sample
 
 # A single table that was dropped and made anew has another oid, too. Several at once are another database.
 TABLES_AT_LEAST = 2
@@ -30,16 +31,30 @@ class Identity:
 
 
 def identity(reading: Reading) -> Identity | None:
-    named = next(reading.named("database_oid"), None)
-    if named is None or not isinstance(named.value, int):
+    return _identity([[*reading.named(name)] for name in ("database_oid", "system_identifier", "table_oid")])
+
+
+@latest_equal  # each reading repeats it
+def _identity(told: Sequence[Sequence[Sample]]) -> Identity | None:
+    databases, systems, oids = told
+    if not databases or not isinstance(databases[0].value, int):
         return None
-    system = next((s.value for s in reading.named("system_identifier")), None)
-    oids = reading.values("table_oid", "table")
+    system = systems[0].value if systems else None
     return Identity(
-        named.label("database"),
-        named.value,
+        databases[0].label("database"),
+        databases[0].value,
         system if isinstance(system, str) else None,
-        {table: oid for table, oid in oids.items() if isinstance(oid, int)},
+        {s.label("table"): s.value for s in oids if isinstance(s.value, int)},
+    )
+
+
+def holds(known: Identity, found: Identity) -> bool:
+    """Whether all that was found is known: nothing of it is new."""
+    return (
+        known.database == found.database
+        and known.oid == found.oid
+        and found.system in (None, known.system)
+        and found.tables.items() <= known.tables.items()
     )
 
 

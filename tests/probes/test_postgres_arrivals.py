@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitord.core.history.arrivals import Arrived, Counters, arrived
+from monitord.core.history.arrivals import Arrived, Counters, arrived, numbers_of
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
 from monitord.probes.postgres import PostgresProbe
@@ -41,7 +41,7 @@ async def step(fleet_database: str, admin: Any) -> AsyncIterator[Step]:
         await admin.execute("SELECT pg_stat_force_next_flush()")
         reading = await take(probe, Request(NOON, 20.0))
         assert reading.failure is None
-        found = Counters.of(reading, "t")
+        found = Counters.of(numbers_of(reading)["t"], reading.number("server_started"))
         assert found is not None
         return found
 

@@ -120,20 +120,23 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
     if newest not in alive:
         return {}
     place = {label: number for number, label in enumerate(alive)}
-    heard = Counter(label for labels in took_part.values() for label in labels)
+    heard: Counter[int] = Counter()
     found = {}
     for channel, labels in took_part.items():
-        places = sorted(place[label] for label in labels)
-        if not places:
+        if not labels:
             continue
-        silent = len(alive) - 1 - places[-1]
+        silent = len(alive) - 1 - place[max(labels)]
+        if silent < LEAST_SILENCE:  # nearly all
+            continue
+        places = sorted([place[label] for label in labels])
         gaps = [after - before - 1 for before, after in pairwise(places)]
         more = _longest_known(places[0], gaps)
         longest = max(places[0], *(gap for gap in gaps if gap != more), 0)
         before = len(alive) - silent
         absent = _absent(places[0] + sum(gaps) - more, len(places))
-        if silent < LEAST_SILENCE or silent <= longest or absent**silent >= UNLIKELY:
+        if silent <= longest or absent**silent >= UNLIKELY:
             continue
+        heard = heard or Counter([label for labels in took_part.values() for label in labels])
         others = {label: heard[label] - (label in labels) for label in alive}
         quiet = _quiet_hours(others, len(took_part) - 1)
         if math.prod(min(1.0, absent * quiet[label]) for label in alive[before:]) < UNLIKELY:

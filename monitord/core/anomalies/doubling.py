@@ -29,6 +29,8 @@ PEAK_SECONDS = 6 * 3600.0
 def followed(name: str, table: TableHistory, now: float, orders: StandingOrders) -> TableHistory:
     window = orders.growth_window_of(name)
     floor = orders.growth_steady_of(name) * window / 3600.0
+    if not _may_change(table, now, window, floor):  # nearly always
+        return table
     halves = half_windows(table, now, window)
     if halves is None:
         return table
@@ -41,6 +43,18 @@ def followed(name: str, table: TableHistory, now: float, orders: StandingOrders)
     if is_doubling != table.doubling:
         table = replace(table, doubling=is_doubling)
     return table if is_doubling or last > orders.growth_limit_of(name) else _with_peak(table, now, last, window)
+
+
+def _may_change(table: TableHistory, now: float, window: float, floor: float) -> bool:
+    """Whether the last window is more than steady, or of more rows than its part of the day has had."""
+    points, peaks = table.points, table.peaks
+    if not points or points[0][0] > now - WINDOWS * window:
+        return False  # it has not been watched for so long
+    if table.doubling or not peaks or peaks[-1][0] // _part(window) != now // _part(window):
+        return True
+    half, whole = value_at(points, now - window / 2), value_at(points, now - window)
+    last = max(0.0, value_at(points, now) - half) + max(0.0, half - whole)
+    return last > floor or last > peaks[-1][1]
 
 
 def half_windows(table: TableHistory, now: float, window: float) -> tuple[float, ...] | None:
@@ -70,10 +84,14 @@ def _doubles(halves: tuple[float, ...]) -> bool:
     )
 
 
+def _part(window: float) -> float:
+    """Of how many seconds the highest window is kept."""
+    return max(PEAK_SECONDS, WINDOWS * window)
+
+
 def _with_peak(table: TableHistory, now: float, rows: float, window: float) -> TableHistory:
     """The table with this window among its peaks, where it is the highest of its part of the day."""
-    part = max(PEAK_SECONDS, WINDOWS * window)
-    peaks = table.peaks
+    part, peaks = _part(window), table.peaks
     if peaks and peaks[-1][0] // part == now // part:
         if rows <= peaks[-1][1]:
             return table

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.copying import replace
+from monitord.core.copying import replace, with_these
 from monitord.core.hours import HourlyLimit
 
 HOUR: Final = 3600.0
@@ -44,13 +44,17 @@ class QuietHours:
     gaps: tuple[Gap, ...] = ()
 
 
+_with: Final = with_these(QuietHours, "lived", "gaps")
+
+
 def lived_on(quiet: QuietHours, seconds: float, now: float) -> QuietHours:
     """So many seconds more were watched; what is too old is forgotten."""
     oldest = int(now // DAY) - KEEP_DAYS
     gaps = quiet.gaps
     if any(gap.day < oldest for gap in gaps):
         gaps = tuple(gap for gap in gaps if gap.day >= oldest)
-    return replace(quiet, lived=min(quiet.lived + seconds, LEAST_LIVED), gaps=gaps)
+    lived = min(quiet.lived + seconds, LEAST_LIVED)
+    return quiet if lived == quiet.lived and gaps is quiet.gaps else _with(quiet, lived, gaps)
 
 
 def learned_from(quiet: QuietHours, began: float, ended: float, base: HourlyLimit) -> QuietHours:

@@ -1,6 +1,7 @@
 """How late a group usually seals, learned from its own seals; and what is later than nearly all of them."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 from monitord.core.history.label_series import LabelHabit, LabelSeries
@@ -40,20 +41,23 @@ def usual(delays: LabelSeries | LabelHabit, before: float = math.inf) -> Usual:
 @partial(latest_equal, most=16)  # a group's seals are the same for an epoch, and asked about in each cycle
 def _usual(asked: tuple[LabelSeries | LabelHabit, float]) -> Usual:
     delays, before = asked
-    known = [(label, delay) for label, delay in delays.items() if label < before]
+    return _usual_of([(label, delay) for label, delay in delays.items() if label < before], delays.length)
+
+
+def _usual_of(known: Sequence[tuple[int, int]], length: int) -> Usual:
     if not known:
         return Usual(0, 0.0, None, None)
-    sorted_delays = sorted(delay for _, delay in known)
+    sorted_delays = sorted([delay for _, delay in known])
     count = len(known)
     return Usual(
         count=count,
-        days=(known[-1][0] + delays.length - known[0][0]) / 86_400,
+        days=(known[-1][0] + length - known[0][0]) / 86_400,
         median=float(_quantile(sorted_delays, 0.5)),
         most=float(_quantile(sorted_delays, _MOST)) if count >= ENOUGH_SEALS else None,
     )
 
 
-def _quantile(ordered: list[int], share: float) -> int:
+def _quantile(ordered: Sequence[int], share: float) -> int:
     return ordered[math.ceil(share * len(ordered)) - 1]
 
 
@@ -87,7 +91,7 @@ def habit(before: LabelHabit, delays: LabelSeries) -> LabelHabit:
         judged = label
         if pairs and label - pairs[-1][0] > NEW_HABIT * length:
             pairs = tuple(pair for pair in delays.items() if pairs[-1][0] < pair[0] < label)
-        limit = slow_past(usual(LabelHabit(length, pairs)), length)
+        limit = slow_past(_usual_of(pairs, length), length) if len(pairs) >= ENOUGH_SEALS else None
         if delay <= length if limit is None else delay <= limit:
             pairs = (*pairs, (label, delay))[-KEEP_SEALS:]
     return LabelHabit(length, pairs, judged)

@@ -65,7 +65,7 @@ class SealingHabits:
 
 _NONE: Final[Mapping[int, int]] = {}
 # What was learned last, and of what: of the same nothing more is.
-_last: tuple[dict[str, SealingHabits], tuple[tuple[str, ...], int, int, list[Sample]]] | None = None
+_last: tuple[dict[str, SealingHabits], tuple[tuple[str, ...], int, int, list[list[Sample]]]] | None = None
 # Of a group that nothing is known of yet.
 NOTHING_LEARNED: Final = SealingHabits()
 
@@ -76,7 +76,7 @@ def update_epochs(
     """The past of the groups ordered, with one reading in it; nearly every one is the same until a label ends."""
     global _last
     length = calendar(orders).length
-    asked = orders.groups, length, int(now // length), [s for n in (*_NAMED, *_BY_LABEL) for s in reading.named(n)]
+    asked = orders.groups, length, int(now // length), [[*reading.named(name)] for name in (*_NAMED, *_BY_LABEL)]
     if _last is not None and _last[0] is learned and _last[1] == asked:
         return _last[0]
     found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}

@@ -9,7 +9,9 @@ sets the changes to zero, and TRUNCATE takes the live rows away without a delete
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from monitord.core.copying import slot_by_slot
 from monitord.core.model import Reading
@@ -17,9 +19,22 @@ from monitord.core.model import Reading
 # By how much of the table's rows a new estimate of the live ones may be off. What was inserted in the same step can be
 # read off the estimate only where it is more than that.
 ESTIMATE_ERROR = 0.1
+# Of one table, by the names of the samples (None: the server could not say).
+Numbers = Mapping[str, float | None]
+_SAMPLES: Final = {
+    name: f"table_{name}" for name in ("inserted", "updated", "deleted", "live", "changed", "vacuums", "analyses")
+}
+_OF_TABLE: Final = frozenset({*_SAMPLES.values(), "table_heap", "table_written", "table_countable", "table_counters"})
 
 
-_COUNTERS = ("inserted", "updated", "deleted", "live", "changed", "vacuums", "analyses")
+def numbers_of(reading: Reading) -> Mapping[str, Numbers]:
+    """What a reading says of each table, by the names of its samples: all of them at once, as each is asked for."""
+    tables: dict[str, dict[str, float | None]] = {}
+    for s in reading.samples:
+        if s.name in _OF_TABLE:
+            value = s.value if isinstance(s.value, int | float) else None
+            tables.setdefault(s.label("table"), {})[s.name] = value
+    return tables
 
 
 @slot_by_slot
@@ -41,12 +56,10 @@ class Counters:
     started: float | None = None
 
     @classmethod
-    def of(cls, reading: Reading, table: str) -> Counters | None:
-        """The counters of a reading; None where some are missing."""
-        counted = {
-            name: value for name in _COUNTERS if (value := reading.number(f"table_{name}", table=table)) is not None
-        }
-        return cls(**counted, started=reading.number("server_started")) if len(counted) == len(_COUNTERS) else None
+    def of(cls, numbers: Numbers, started: float | None) -> Counters | None:
+        """The counters among the numbers of one table; None where some are missing."""
+        counted = {name: value for name, told in _SAMPLES.items() if (value := numbers.get(told)) is not None}
+        return cls(**counted, started=started) if len(counted) == len(_SAMPLES) else None
 
 
 @slot_by_slot

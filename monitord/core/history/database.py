@@ -1,9 +1,12 @@
 """Whether the database that is read is the one that was known: kept between cycles, and moved on by readings."""
 
+from collections.abc import Mapping
+
 from monitord.core.copying import replace
 from monitord.core.history.epochs import Sealed, window_seconds
 from monitord.core.history.model import History
-from monitord.core.identity import Identity, differences, identity, made_anew, vanished
+from monitord.core.identity import Identity, differences, holds, identity, made_anew, vanished
+from monitord.core.latest import latest
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -17,6 +20,9 @@ def update_identity(history: History, reading: Reading) -> tuple[History, list[s
     if found is None:
         return history, []
     notes, last, known = [], history.present, history.identity
+    is_same = last is not None and last.system == found.system and holds(last, found)
+    if is_same and known is not None and holds(known, found):  # nearly always
+        return history, []
     if last is not None:
         if differences(last, found):
             notes.append(f"Postgres is another database than before, {found}: growth is followed from here")
@@ -44,9 +50,10 @@ def update_seals(history: History, sealed: Sealed, now: float, orders: StandingO
     known = history.identity
     if known is None:
         return history
-    labels = {
-        group: frozenset([label for label, _ in sealed.get(group, ()) if label <= now]) for group in orders.groups
-    }
+    labels, newest = _labels(sealed, orders.groups)
+    if any(label > now for label in newest.values()):  # what a clock that is ahead has sealed is nobody's yet
+        labels = {group: frozenset(label for label in found if label <= now) for group, found in labels.items()}
+        newest = {group: max(found) for group, found in labels.items() if found}
     gone = vanished(known, labels, int(now - window_seconds(orders)))
     if gone:
         return replace(history, vanished=gone, vanished_times=history.vanished_times + 1)
@@ -54,8 +61,14 @@ def update_seals(history: History, sealed: Sealed, now: float, orders: StandingO
         history = replace(history, vanished=(), vanished_times=0)
     if history.present is None or differences(known, history.present):
         return history  # these are another database's
-    newest = {group: max(found) for group, found in labels.items() if found}
     return history if newest == known.sealed else replace(history, identity=replace(known, sealed=newest))
+
+
+@latest  # for an epoch the same is sealed
+def _labels(sealed: Sealed, groups: tuple[str, ...]) -> tuple[Mapping[str, frozenset[int]], Mapping[str, int]]:
+    """The sealed labels of each group, and the newest of those that have any."""
+    labels = {group: frozenset([label for label, _ in sealed.get(group, ())]) for group in groups}
+    return labels, {group: max(found) for group, found in labels.items() if found}
 
 
 def unlike(history: History) -> tuple[str, ...]:

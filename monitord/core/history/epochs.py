@@ -70,6 +70,8 @@ class Seals:
 
     @property
     def gaps(self) -> tuple[int, ...]:
+        if not self.missed:  # nearly always
+            return ()
         return tuple(label for label in self.missed if self.latest is not None and label < self.latest)
 
 

@@ -9,12 +9,13 @@ what the counters leave in doubt; what the counters prove they do not overrule.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from monitord.core.anomalies import quiet_hours
 from monitord.core.anomalies.doubling import WINDOWS, followed
+from monitord.core.anomalies.quiet_hours import QuietHours
 from monitord.core.copying import replace, slot_by_slot
-from monitord.core.history.arrivals import Counters, arrived
+from monitord.core.history.arrivals import Counters, Numbers, arrived, numbers_of
 from monitord.core.history.growth_rates import learns, measured_from, stall
 from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Reading
@@ -44,21 +45,23 @@ class Counts:
     unfinished: bool = False
 
 
+_NO_COUNTS: Final = Counts()
+
+
 def update_tables(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[str]]:
     """The history after one good reading of the postgres probe (the last was at `before`), and what to note."""
     tables, notes = {}, []
-    inserted = reading.values("table_inserted", "table")
-    counted = _counts(reading)
+    told, counted, started = numbers_of(reading), _counts(reading), reading.number("server_started")
     for name in orders.tables:
-        table, window = history.tables.get(name), orders.growth_window_of(name)
-        if name not in inserted:
+        table, window, numbers = history.tables.get(name), orders.growth_window_of(name), told.get(name, {})
+        if "table_inserted" not in numbers:
             if table is not None:
                 tables[name] = _unseen(table, now - (before if before is not None else now))
             continue
-        counter = inserted[name]
-        number = float(counter) if isinstance(counter, int | float) else None
+        counter = numbers["table_inserted"]
+        number = None if counter is None else float(counter)
         if table is None:
             table = TableHistory(points=((now, 0.0),), flow_at=now, verified_at=now, inserted=number)
         elif number is not None and table.inserted is not None and number < table.inserted:
@@ -67,11 +70,11 @@ def update_tables(
                 "followed from here (statistics were reset, or the table or a partition of it was made anew or dropped)"
             )
             table = replace(table, inserted=number, rebased=True, counters=None)
-        counts = counted.get(name, Counts())
+        counts = counted.get(name, _NO_COUNTS)
         # A count that stopped at its cap or did not finish refutes nothing that the counters show.
         settled = bool(counts.rows) or not (counts.capped or counts.unfinished) or number is None
-        indexed = reading.number("table_countable", table=name) != 0
-        seen = reading.number("table_counters", table=name) != 0
+        indexed = numbers.get("table_countable") != 0
+        seen = numbers.get("table_counters") != 0
         table = replace(
             table,
             indexed=indexed,
@@ -80,13 +83,14 @@ def update_tables(
             seen=seen,
             # What was proven by counters that no longer see is not proven any more.
             proven_at=table.proven_at if seen or not table.seen else None,
-            **_weighed(table, reading, name),
+            **_weighed(table, numbers),
         )
         was = table
-        table = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
+        table = _step(table, number, Counters.of(numbers, started), counts, now, window)
+        quiet = table.quiet
         if before is not None and learns(name, orders):
-            table = _quiet(history, name, was, table, before, now, orders)
-        tables[name] = table
+            quiet = _quiet(history, name, was, table, before, now, orders)
+        tables[name] = replace(table, points=_thinned(table.points, now, window), quiet=quiet)
     return replace(history, tables=tables), notes
 
 
@@ -109,15 +113,15 @@ def _quiet(
     before: float,
     now: float,
     orders: StandingOrders,
-) -> TableHistory:
+) -> QuietHours:
     if not 0 < now - before <= orders.late_after.total_seconds() or not table.trusted or table.refuted:
-        return table
+        return table.quiet
     quiet, last = quiet_hours.lived_on(table.quiet, now - before, now), was.last_row_at
     if table.last_row_at > last and before > last:
         is_watched = history.watched_seconds("postgres", last, before) >= before - last - 1
         if is_watched and stall(history, name, was, before, orders) is None:
             quiet = quiet_hours.learned_from(quiet, last, before, orders.flow_stall_of(name))
-    return table if quiet == table.quiet else replace(table, quiet=quiet)
+    return quiet
 
 
 def _counts(reading: Reading) -> dict[str, Counts]:
@@ -141,7 +145,7 @@ def _counts(reading: Reading) -> dict[str, Counts]:
         if s.label("capped") == "1":
             found[name] = Counts({}, (since, s.value), by_key=True)
         else:
-            before = found.get(name, Counts()).rows
+            before = found.get(name, _NO_COUNTS).rows
             found[name] = Counts({**before, since: s.value}, by_key=True)
     for name in {*rows, *newest, *unfinished}:
         of_window = rows.get(name, {})
@@ -151,10 +155,10 @@ def _counts(reading: Reading) -> dict[str, Counts]:
     return found
 
 
-def _weighed(table: TableHistory, reading: Reading, name: str) -> dict[str, Any]:
+def _weighed(table: TableHistory, numbers: Numbers) -> dict[str, Any]:
     """What one reading of its size changes of a table: rows that no counter saw take room all the same."""
-    deleted, unexplained = reading.number("table_deleted", table=name), False
-    heap, written = reading.number("table_heap", table=name), reading.number("table_written", table=name)
+    deleted, unexplained = numbers.get("table_deleted"), False
+    heap, written = numbers.get("table_heap"), numbers.get("table_written")
     if heap is None or written is None:
         heap = written = None
     elif table.heap is not None and written == table.written:
@@ -185,6 +189,12 @@ def _step(
     owed = table.owed if 0 <= now - table.owed_at <= LATE_SECONDS else 0.0
     step = came.rows - min(came.rows, owed)
     is_proven = came.rows > came.doubt
+    share, proven_at, trusted = table.share, table.proven_at, number is not None and table.seen and not table.missed
+    if inserted > 0 and (came.tells_share or trusted):
+        share = came.rows / inserted if came.tells_share else share
+        proven_at = now if trusted else proven_at
+    if counts.unfinished and not counts.rows and not trusted:
+        proven_at = None
     table = replace(
         table,
         inserted=number,
@@ -199,12 +209,9 @@ def _step(
         owed=owed - min(came.rows, owed),
         doubt=table.doubt + min(step, came.doubt),
         doubt_before=table.doubt_before if now < table.doubt_until else 0.0,
+        share=share,
+        proven_at=proven_at,
     )
-    if inserted > 0 and (came.tells_share or table.trusted):
-        share = came.rows / inserted if came.tells_share else table.share
-        table = replace(table, share=share, proven_at=now if table.trusted else table.proven_at)
-    if counts.unfinished and not counts.rows and not table.trusted:
-        table = replace(table, proven_at=None)
     if counts.rows or counts.capped:
         table = _compared(table, counts, now, window)
     if counts.rows and not counts.by_key:
@@ -328,10 +335,10 @@ def _labelled(table: TableHistory, now: float, window: float) -> TableHistory:
     return replace(table, late=max(0.0, sure - table.exact[str(max(bounds))]), late_before=max(bounds))
 
 
-def _thin(table: TableHistory, now: float, window: float) -> TableHistory:
+def _thinned(series: tuple[tuple[float, float], ...], now: float, window: float) -> tuple[tuple[float, float], ...]:
     """The series as far back as needed; points window / 120 apart at least, window / 12 before the last window."""
     spacing, earlier = window / POINTS_PER_WINDOW, window / POINTS_BEFORE
-    points = list(table.points)
+    points = list(series)
     # The newest point always stays; the one before it goes when it is too close to the one before that.
     if len(points) >= 3 and points[-2][0] - points[-3][0] < spacing:
         del points[-2]
@@ -344,4 +351,4 @@ def _thin(table: TableHistory, now: float, window: float) -> TableHistory:
             del points[place]
         else:
             place += 1
-    return replace(table, points=tuple(points))
+    return tuple(points)

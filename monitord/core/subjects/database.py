@@ -74,10 +74,10 @@ def lags(reading: Reading, orders: StandingOrders) -> bool:
 @of_one("postgres")
 def replica_lagging(observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A standby that has replayed nothing newer than so long ago."""
-    reading, limit = observation.readings["postgres"], lag_limit(orders)
+    reading = observation.readings["postgres"]
     if not reading.number("replica"):
         return None
-    lag = reading.number("replica_lag")
+    lag, limit = reading.number("replica_lag"), lag_limit(orders)
     if lag is None:
         return "the server does not report how far it has replayed"
     if lag <= limit:

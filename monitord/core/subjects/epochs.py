@@ -39,12 +39,15 @@ UNMEASURED = unmeasured(
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    history = replace(history, sealed=sealed_labels(reading), empty=empty_labels(reading))
+    sealed, empty = sealed_labels(reading), empty_labels(reading)
+    if sealed is not history.sealed or empty is not history.empty:
+        history = replace(history, sealed=sealed, empty=empty)
     if disagree(history):
         return Updated(history)
     at = judged_at(history, now)
     history = sealing_labels.update_left_out(update_seals(history, history.sealed, at, orders), now, orders)
-    return Updated(replace(history, learned=update_epochs(history.learned, reading, at, orders)))
+    learned = update_epochs(history.learned, reading, at, orders)
+    return Updated(history if learned is history.learned else replace(history, learned=learned))
 
 
 def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:

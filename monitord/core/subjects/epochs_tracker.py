@@ -73,7 +73,7 @@ class SealTracker:
         self._read_at = at
         expected = self._overdue.expected(at)
         turns = turns_at(at, self._days, window_seconds(self._orders)), expected
-        if reading.samples is self._read and turns == self._turns and before is not None and at >= before:
+        if reading.samples == self._read and turns == self._turns and before is not None and at >= before:
             return  # nothing is new, and nothing has fallen due
         self._read, self._turns = reading.samples, turns
         if before is not None and at < before:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.anomalies.sealing_delays import slow_past, usual
+from monitord.core.anomalies.sealing_delays import ENOUGH_SEALS, slow_past, usual
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED, SealingHabits
 from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import Seals, calendar, seals, window_seconds
@@ -111,8 +111,10 @@ def sealing_slow(group: str, observation: Observation, history: History, orders:
     if disagree(history):
         return DISAGREE
     now, length = observation.now.timestamp(), calendar(orders).length
-    found = seals(history.sealed, group, judged_at(history, now), orders, history.empty)
     learned = history.learned.get(group, NOTHING_LEARNED)
+    if len(learned.usual.pairs) < ENOUGH_SEALS:
+        return UNTOLD
+    found = seals(history.sealed, group, judged_at(history, now), orders, history.empty)
     answer: Answer = UNTOLD
     for label, late, is_sealed in _lateness(found, learned, history, now, orders):
         past = usual(learned.usual, before=label)

@@ -38,11 +38,13 @@ def sealing_gap(group: str, observation: Observation, history: History, orders: 
 def update_left_out(history: History, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the seals: the labels left out, also those that are out of the window."""
     kept: dict[str, tuple[tuple[int, float | None], ...]] = {}
+    at = judged_at(history, now)
     for group in orders.groups:
-        gaps = seals(history.sealed, group, judged_at(history, now), orders, history.empty).gaps
-        known = dict(history.left_out.get(group, ()))
-        if not known and not gaps:  # nearly always
+        gaps = seals(history.sealed, group, at, orders, history.empty).gaps
+        before = history.left_out.get(group)
+        if not before and not gaps:  # nearly always
             continue
+        known = dict(before or ())
         labels = [label for label, _ in history.sealed.get(group, ())]
         oldest = min(labels, default=None)
         gone = {
@@ -73,9 +75,11 @@ def gap_over(alert: Alert, history: History, orders: StandingOrders) -> str:
 def labels_unaligned(group: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """A group of which seals in the window carry labels that are no start of an epoch: nobody finds them by theirs."""
     reading, length = observation.readings["epochs"], calendar(orders).length
-    found, newest = reading.values("unaligned_seals", "group"), reading.values("unaligned_newest", "group")
-    many, label = found.get(group), newest.get(group)
-    if not many or not isinstance(many, int) or not isinstance(label, int):
+    many = reading.values("unaligned_seals", "group").get(group)
+    if not many or not isinstance(many, int):
+        return None
+    label = reading.values("unaligned_newest", "group").get(group)
+    if not isinstance(label, int):
         return None
     off = label % length
     summary = (

@@ -118,10 +118,10 @@ def table_flow_stalled(name: str, observation: Observation, history: History, or
         return LAGS
     if table is None:
         return LOST
-    quiet = round(growth_rates.quiet_seconds(history, table, now), 3)
     past = growth_rates.stall(history, name, table, now, orders)
     if past is None:
         return None
+    quiet = round(growth_rates.quiet_seconds(history, table, now), 3)
     # Counters that do not see every row say nothing by standing still; a count that stopped at its cap says that
     # there are very many rows, and not when the last of them came.
     is_capped = table.at_least is not None
@@ -187,17 +187,15 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
     Two counts can be compared while they share a bound, which moves on with the epochs: audits come at least once an
     epoch.
     """
-    wanted = set()
+    wanted, epoch = set(), orders.epoch_length.total_seconds()
     for name, table in history.tables.items():
-        audit_every = min(
-            growth_rates.flow_limit(name, table, orders).at(now) / 3, orders.epoch_length.total_seconds() * 0.8
-        )
+        if not table.indexed:
+            continue
+        audit_every = min(growth_rates.flow_limit(name, table, orders).at(now) / 3, epoch * 0.8)
         since = None if table.exact_at is None else now - table.exact_at
         audit_due = since is None or since >= audit_every or (table.unexplained and since >= audit_every / SOONER)
         doubtful = table.refuted or not table.trusted or table.proven_at is None
-        if table.indexed and (
-            audit_due or doubtful or growth_rates.stall(history, name, table, now, orders, share=0.5)
-        ):
+        if audit_due or doubtful or growth_rates.stall(history, name, table, now, orders, share=0.5):
             wanted.add(name)
     return frozenset(wanted)
 
