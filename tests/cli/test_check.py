@@ -128,7 +128,7 @@ def test_servers_that_never_answer_are_given_up_on(tmp_path: Path, silent: tuple
     fields = fields_of(
         tmp_path,
         {
-            "MONITORD_PROBE_TIMEOUT": "500ms",
+            "MONITORD_PROBE_TIMEOUT": "100ms",
             "MONITORD_POSTGRES__DSN": f"postgresql://watcher@127.0.0.1:{port}/fleet?sslmode=disable",
             "MONITORD_REDIS__URL": f"redis://127.0.0.1:{port}",
         },

@@ -20,7 +20,7 @@ def hang(*_):
 
 monitord.storage.reader.opened = hang
 monitord.cli.logs.hourly_files = hang
-monitord.cli.backtest._SPAN_SECONDS = monitord.logging.reader.READ_SECONDS = monitord.cli.logs.READ_SECONDS = 0.2
+monitord.cli.backtest._SPAN_SECONDS = monitord.logging.reader.READ_SECONDS = monitord.cli.logs.READ_SECONDS = 0.02
 for arguments in json.loads(sys.argv[1]):
     print(main(arguments), file=sys.stderr, flush=True)
 """
@@ -28,10 +28,10 @@ for arguments in json.loads(sys.argv[1]):
 
 SAID = {
     ("backtest",): "monitord backtest: the state directory {state} does not answer\n",
-    ("logs", "--no-follow"): "monitord logs: the disk does not answer (for 0.2 s)\n",
+    ("logs", "--no-follow"): "monitord logs: the disk does not answer (for 0.02 s)\n",
     ("logs", "--no-follow", "--subject", "web*"): (
         "monitord logs: the state directory {state} does not answer; what may be a pattern is read as one\n"
-        "monitord logs: the disk does not answer (for 0.2 s)\n"
+        "monitord logs: the disk does not answer (for 0.02 s)\n"
     ),
 }
 

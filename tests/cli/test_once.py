@@ -25,7 +25,10 @@ def ask():
     sys.stderr.write("asked\\n")
     sys.stderr.flush()
     if {interrupts}:
-        time.sleep(0.3)  # by then the loop sleeps, and nobody wakes it
+        loop = threading.main_thread().ident
+        while sys._current_frames()[loop].f_code.co_name != "select":
+            time.sleep(0.001)
+        time.sleep(0.01)  # the loop sleeps, and nobody wakes it
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
     threading.Event().wait()
 

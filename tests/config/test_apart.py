@@ -106,8 +106,8 @@ def test_where_no_process_can_be_had_they_are_read_here(
 
 def test_a_process_that_does_not_end_is_ended_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", stub(tmp_path, "exec sleep 600"))
-    monkeypatch.setattr(apart, "READ_SECONDS", 0.2)
-    with pytest.raises(SettingsError, match=r"the settings could not be read within 0\.2 s"):
+    monkeypatch.setattr(apart, "READ_SECONDS", 0.02)
+    with pytest.raises(SettingsError, match=r"the settings could not be read within 0\.02 s"):
         SettingsReader({}, tmp_path, "1").load()
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from monitord.core.model import ProcessExit
 from monitord.pm2 import bus as bus_module
+from monitord.pm2 import exits as exits_module
 from monitord.pm2 import wire
 from monitord.pm2.bus import MAX_EXITS, Bus
 from monitord.pm2.bus_events import (
@@ -408,6 +409,13 @@ async def pretender(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     await pretender.leave()
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A half of an exit waits for the other for a fiftieth of a second."""
+    monkeypatch.setattr(bus_module, "HOLD_SECONDS", 0.02)
+    monkeypatch.setattr(exits_module, "HOLD_SECONDS", 0.02)
+
+
 async def test_exits_are_heard_wherever_the_stream_is_cut(home: Path, pretender: Pretender) -> None:
     raw = wire.encode(line()) + wire.encode(["log:out", {"data": "x" * 5000}]) + wire.encode(event())
     async with listening(home) as bus:
@@ -420,6 +428,7 @@ async def test_exits_are_heard_wherever_the_stream_is_cut(home: Path, pretender:
     assert not bus.connected
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_an_exit_without_its_line_comes_a_little_later(home: Path, pretender: Pretender) -> None:
     async with listening(home) as bus:
         await pretender.connected()
@@ -500,6 +509,7 @@ async def test_after_garbage_it_connects_anew(home: Path, pretender: Pretender, 
         assert await heard(bus, 1) == (KILLED,)
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_socket_that_vanishes_and_comes_back_is_found_again(home: Path, pretender: Pretender) -> None:
     async with listening(home) as bus:
         await pretender.connected()
@@ -558,6 +568,7 @@ async def test_exits_are_said_as_they_come_and_carry_that_they_were(home: Path, 
     assert seen == [KILLED]
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_an_end_of_which_only_half_was_told_is_not_spoken_of(home: Path, pretender: Pretender) -> None:
     seen: list[ProcessExit] = []
 

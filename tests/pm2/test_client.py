@@ -165,7 +165,7 @@ async def test_half_a_frame_and_then_nothing_is_a_timeout(home: Path) -> None:
         await reader.read()
 
     async with pretender(home, stall):
-        assert (await failure(home, timeout=0.2)).kind == "timeout"
+        assert (await failure(home, timeout=0.05)).kind == "timeout"
 
 
 async def test_an_answer_that_drips_for_ever_is_a_timeout(home: Path) -> None:
@@ -177,7 +177,7 @@ async def test_an_answer_that_drips_for_ever_is_a_timeout(home: Path) -> None:
             await asyncio.sleep(0.01)
 
     async with pretender(home, drip):
-        assert (await failure(home, timeout=0.2)).kind == "timeout"
+        assert (await failure(home, timeout=0.05)).kind == "timeout"
 
 
 async def test_a_cancelled_question_closes_its_connection(home: Path) -> None:
@@ -225,7 +225,7 @@ async def test_a_peer_that_accepts_nothing_times_out_also_when_its_queue_is_full
     with socket.socket(socket.AF_UNIX) as frozen:
         frozen.bind(str(home / "rpc.sock"))
         frozen.listen(0)
-        assert [(await failure(home, timeout=0.1)).kind for _ in range(4)] == ["timeout"] * 4
+        assert [(await failure(home, timeout=0.03)).kind for _ in range(4)] == ["timeout"] * 4
 
 
 def lock_strangers_out(home: Path) -> None:

@@ -93,7 +93,7 @@ async def test_a_ping_that_is_not_answered_costs_the_connection(client: Pm2Clien
         pm2.turns = {2: Pretended.is_silent}
         await names(client)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(0.03):
                 await client.ping()
         await client.ping()  # nothing is left to ask over
         assert await names(client) == ["gateway"]
@@ -116,7 +116,7 @@ async def test_an_answer_that_comes_too_late_is_no_answer_to_the_next_question(c
         pm2.turns = {2: keeps, 3: first_the_late_one}
         assert await names(client) == ["gateway"]
         with pytest.raises(Pm2Error) as caught:
-            await names(client, timeout=0.1)
+            await names(client, timeout=0.03)
         assert caught.value.kind == "timeout"
         assert await names(client) == ["gateway"]
         client.close()

@@ -304,7 +304,7 @@ async def test_a_name_that_does_not_resolve_is_dns(open_session: OpenSession) ->
 
 
 async def test_a_black_hole_is_a_timeout(open_session: OpenSession, black_hole: int) -> None:
-    assert (await failure(open_session(f"postgresql://u@127.0.0.1:{black_hole}/d"), timeout=0.1)).kind == "timeout"
+    assert (await failure(open_session(f"postgresql://u@127.0.0.1:{black_hole}/d"), timeout=0.03)).kind == "timeout"
 
 
 @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
@@ -315,7 +315,7 @@ async def test_someone_who_accepts_and_says_nothing_is_a_timeout(
         await reader.read()
 
     dsn = f"postgresql://u@127.0.0.1:{await listen(silence)}/d?sslmode={sslmode}"
-    assert (await failure(open_session(dsn), timeout=0.1)).kind == "timeout"
+    assert (await failure(open_session(dsn), timeout=0.03)).kind == "timeout"
 
 
 @pytest.mark.parametrize(("sslmode", "kind"), [("disable", "protocol"), ("prefer", "protocol"), ("require", "tls")])

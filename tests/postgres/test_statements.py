@@ -288,6 +288,6 @@ async def test_who_gets_no_turn_in_time_says_so(open_session: OpenSession, black
             return await number(session, name, "SELECT 1", left)
 
     # The last gives up before those that connect do: a connection has a little less than the time of who makes it.
-    found = await asyncio.gather(*(failure(asked(f"n{n}", timeout)) for n, timeout in enumerate((0.4, 0.4, 0.4, 0.2))))
+    found = await asyncio.gather(*(failure(asked(f"n{n}", timeout)) for n, timeout in enumerate((0.1, 0.1, 0.1, 0.05))))
     assert [kind for kind, _ in found] == ["timeout"] * 4
     assert "n3 could not be queried in time: other statements hold both connections" in [said for _, said in found]

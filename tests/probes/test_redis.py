@@ -16,7 +16,7 @@ from monitord.probes.redis import RedisProbe
 from .conftest import PATIENCE, Authority, RealValkey, Script, ScriptedRedis
 
 ASK = Request(now=1_762_308_000.0, timeout=20.0)
-IN_A_HURRY = Request(now=1_762_308_000.0, timeout=0.3)
+IN_A_HURRY = Request(now=1_762_308_000.0, timeout=0.1)
 # For a server that is frozen: the probe's own deadline is a tenth sooner, which must do on a busy machine.
 SOON = Request(now=IN_A_HURRY.now, timeout=1.5)
 SECRET = "hunter2"
@@ -47,8 +47,8 @@ async def probe_of() -> AsyncIterator[ProbeOf]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe gives up after a hundredth of the runner's deadline: long before it, and soon."""
-    monkeypatch.setattr("monitord.probes.redis._SHARE", 0.01)
+    """The probe gives up after a four-hundredth of the runner's deadline: long before it, and soon."""
+    monkeypatch.setattr("monitord.probes.redis._SHARE", 0.0025)
 
 
 def healthy(command: list[bytes]) -> bytes:
@@ -591,7 +591,7 @@ async def test_tls_to_a_server_without_it_is_tls(
     assert failure == Failure(
         "tls", f"Redis at 127.0.0.1:{port} does not speak TLS: it answers the handshake in plain text"
     )
-    monkeypatch.setattr("monitord.redis.connection.HANDSHAKE_SHARE", 0.05)
+    monkeypatch.setattr("monitord.redis.connection.HANDSHAKE_SHARE", 0.02)
     port = await listen(ScriptedRedis(healthy).serve)  # which waits for the end of a line
     failure = failed(await take(probe_of(f"rediss://127.0.0.1:{port}"), ASK))
     assert failure == Failure(

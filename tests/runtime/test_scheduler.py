@@ -22,7 +22,7 @@ from monitord.runtime.signs import Sign
 from monitord.storage.store import Store
 
 PATIENCE = 60.0
-APART = 0.1
+APART = 0.04
 """In place of the second between two checks on demand."""
 
 
@@ -139,7 +139,7 @@ async def test_a_storm_of_demands_makes_a_check_now_and_one_when_its_time_is_ove
     began, seen = loop.time(), len(conducted.seen)
     storm = asyncio.create_task(ask_all_the_time())
     while checks < 2:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.002)
         checks = len(conducted.seen) - seen
     storm.cancel()
     second = loop.time()
@@ -157,12 +157,12 @@ async def test_what_waits_its_time_holds_up_neither_the_due_cycle_nor_the_loop(c
     conducted.ask()
     await conducted.answer()
     conducted.ask()  # waits
-    conducted.scheduler.paced(0.05)
+    conducted.scheduler.paced(APART / 4)
     seen = len(conducted.seen)
     async with asyncio.timeout(PATIENCE):
         while len(conducted.seen) == seen:
             conducted.scheduler.ask_cycle()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.002)
     assert await conducted.answer() is not None
 
 
@@ -174,7 +174,7 @@ async def test_a_thousand_signs_at_once_are_one_check_and_what_is_checked_by_the
         conducted.scheduler.hear(Sign("redis", "Redis closed the kept connection"))
     async with asyncio.timeout(PATIENCE):
         while len(conducted.seen) == before:  # noqa: ASYNC110 - a cycle is seen, and sets no event
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.002)
     conducted.scheduler.hear(Sign("redis", "Redis closed the kept connection"))
     conducted.ask()  # a whole check, which takes Redis too
     assert await conducted.answer() is not None

@@ -25,7 +25,7 @@ from monitord.runtime.daemon import Daemon
 from monitord.storage.reader import read_snapshot
 
 PATIENCE = 60.0
-SECONDS = 0.5
+SECONDS = 0.3
 
 Line = dict[str, Any]
 
@@ -42,7 +42,7 @@ async def until(condition: Callable[[], bool]) -> None:
     """Of what happens on other threads and behind sockets."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
 
 
 def counted(line: Line) -> int:
@@ -57,7 +57,7 @@ async def test_a_storm_grows_nothing_delays_no_cycle_for_good_and_is_counted_to_
     environment = {
         "HOME": str(tmp_path),
         "MONITORD_STATE_DIR": str(tmp_path / "state"),
-        "MONITORD_CHECK_INTERVAL": "50ms",
+        "MONITORD_CHECK_INTERVAL": "20ms",
         "MONITORD_LOG_LEVEL": "debug",
         "MONITORD_PM2__HOME": str(home),
         "MONITORD_HTTP__LISTEN": "",
@@ -81,7 +81,7 @@ async def test_a_storm_grows_nothing_delays_no_cycle_for_good_and_is_counted_to_
             bus = daemon.bus
             assert bus is not None
             await until(lambda: bus.heard == ends)
-            after = cycles() + 10  # by then everybody has been spoken of
+            after = cycles() + 3  # by then everybody has been spoken of
             await until(lambda: cycles() >= after)
         finally:
             running.cancel()

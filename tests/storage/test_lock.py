@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from monitord.storage import lock as lock_module
 from monitord.storage.lock import DirectoryInUse, DirectoryLock, holder
 
 HOLD = """
@@ -24,7 +25,10 @@ time.sleep(600)
 """
 
 
-def test_a_second_lock_on_the_same_directory_is_refused_and_names_the_holder(tmp_path: Path) -> None:
+def test_a_second_lock_on_the_same_directory_is_refused_and_names_the_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "TRY_AGAIN_SECONDS", 0.001)
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -54,7 +58,7 @@ def test_a_lock_on_a_directory_that_is_not_there_is_an_os_error(tmp_path: Path) 
 def test_whoever_only_asks_who_holds_the_directory_does_not_keep_a_daemon_from_starting(tmp_path: Path) -> None:
     asking = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(asking, fcntl.LOCK_SH)
-    threading.Timer(0.1, os.close, [asking]).start()
+    threading.Timer(0.01, os.close, [asking]).start()
     lock = DirectoryLock(tmp_path)
     lock.acquire()
     lock.release()

@@ -19,7 +19,7 @@ from monitord.web.server import PageServer
 from tests.web.made import TOKEN, Source, night, recorded
 
 PATIENCE = 60.0
-SHORT = Deadlines(head=0.1, body=0.1, taking=0.1, rate=1024**3)
+SHORT = Deadlines(head=0.04, body=0.04, taking=0.04, rate=1024**3)
 LONG = Deadlines(head=3600, body=3600, taking=3600)
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 POST = b"POST /api/silences HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000\r\n\r\n"
@@ -69,7 +69,7 @@ async def dribble(writer: asyncio.StreamWriter, byte: bytes = b"x") -> None:
         while True:
             writer.write(byte)
             await writer.drain()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
 
 
 async def cut(reader: asyncio.StreamReader) -> None:
@@ -117,7 +117,7 @@ async def test_whoever_does_not_take_the_answer_is_cut(serve: Serve) -> None:
 
 
 async def test_a_stream_that_nobody_reads_is_let_go(serve: Serve) -> None:
-    served = await serve(Deadlines(head=3600, body=3600, taking=0.1, rate=1024**3))
+    served = await serve(Deadlines(head=3600, body=3600, taking=0.04, rate=1024**3))
     _, writer = await served.connect()
     writer.write(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     async with asyncio.timeout(PATIENCE):
@@ -132,7 +132,7 @@ async def test_a_stream_that_nobody_reads_is_let_go(serve: Serve) -> None:
 async def test_a_stream_has_a_longest_life_and_ends_in_good_order(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(sse, "LONGEST_SECONDS", 0.03)
     served = await serve(LONG)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.server.port}", timeout=PATIENCE) as page:
         answer = await page.get("/events")
@@ -141,7 +141,7 @@ async def test_a_stream_has_a_longest_life_and_ends_in_good_order(
 
 
 async def test_sixty_four_that_finish_one_request_and_dribble_hold_nothing_up_and_are_cut(serve: Serve) -> None:
-    served = await serve(Deadlines(head=1.0))
+    served = await serve(Deadlines(head=0.3))
     held, dribbling = [], []
     for _ in range(64):
         reader, writer = await served.connect()

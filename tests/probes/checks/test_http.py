@@ -197,7 +197,7 @@ async def test_a_body_that_drips_costs_its_deadline_and_no_more(receive: Receive
 
     receiver = await receive(drips)
     began = time.monotonic()
-    assert await problem(receiver.url, 0.1, contains="y") == ("timeout", "did not answer in time")
+    assert await problem(receiver.url, 0.03, contains="y") == ("timeout", "did not answer in time")
     assert time.monotonic() - began < 20
 
 
@@ -206,8 +206,8 @@ async def test_what_does_not_answer_is_a_timeout(receive: Receive, black_hole: i
         await asyncio.sleep(DEADLINE)
 
     receiver = await receive(silent)
-    assert await problem(receiver.url, 0.1) == ("timeout", "did not answer in time")
-    assert await problem(f"http://127.0.0.1:{black_hole}/", 0.1) == ("timeout", "did not answer in time")
+    assert await problem(receiver.url, 0.03) == ("timeout", "did not answer in time")
+    assert await problem(f"http://127.0.0.1:{black_hole}/", 0.03) == ("timeout", "did not answer in time")
 
 
 async def test_what_nobody_listens_at_refuses() -> None:
