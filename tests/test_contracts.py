@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -66,31 +67,40 @@ def upwards() -> list[tuple[str, str]]:
     return above + [pair for layer in layers for pair in permutations(layer, 2)]
 
 
-def copied(directory: Path) -> Path:
-    shutil.copytree(PACKAGE, directory / "monitord", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "tests" / "support", directory / "tests" / "support")
-    shutil.copy(ROOT / "pyproject.toml", directory)
-    return directory
+LINTED = """
+import json, sys
+from pathlib import Path
+from importlinter.cli import lint_imports
 
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return copied(tmp_path)
-
-
-def plant(copy: Path, path: str, line: str) -> None:
-    module = copy / "monitord" / path
+codes = [lint_imports(no_cache=True)]
+for path, line in json.load(sys.stdin):
+    module = Path("monitord", path)
     module.parent.mkdir(exist_ok=True)
     with module.open("a", encoding="utf-8") as file:
-        file.write(f"\n{line}\n")
+        file.write(f"\\n{line}\\n")
+print("== planted", flush=True)
+sys.exit(json.dumps([*codes, lint_imports(no_cache=True)]))
+"""
 
 
-def lint(directory: Path) -> tuple[int, str]:
-    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+@pytest.fixture(scope="module")
+def linted(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[int, str], tuple[int, str]]:
+    """What is said of a copy, and of the same copy with everything planted."""
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(PACKAGE, copy / "monitord", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests" / "support", copy / "tests" / "support")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    lines = [(path, line) for each in PLANTED.values() for path, line, _ in each]
+    for importer, imported in upwards():
+        package = f"{importer}/__init__.py" if (PACKAGE / importer).is_dir() else f"{importer}.py"
+        lines.append((package, f"import monitord.{imported}"))
     done = subprocess.run(
-        command, cwd=directory, env={"COLUMNS": "400"}, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+        [sys.executable, "-c", LINTED], cwd=copy, env={"COLUMNS": "400"}, input=json.dumps(lines),
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    before, _, after = done.stdout.partition("== planted\n")
+    codes = json.loads(done.stderr)
+    return (codes[0], before), (codes[1], after)
 
 
 def test_each_contract_has_an_import_that_breaks_it() -> None:
@@ -98,38 +108,27 @@ def test_each_contract_has_an_import_that_breaks_it() -> None:
     assert len(BY_TYPE) == len(CONTRACTS)
 
 
-def test_a_copy_keeps_every_contract(copy: Path) -> None:
-    code, said = lint(copy)
+def test_a_copy_keeps_every_contract(linted: tuple[tuple[int, str], tuple[int, str]]) -> None:
+    (code, said), _ = linted
     assert code == 0, said
     assert all(f"{each['name']} KEPT" in said for each in CONTRACTS)
 
 
-@pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
-    """What is said of a copy with everything planted: of each contract, by the import that it is there to forbid."""
-    directory = copied(tmp_path_factory.mktemp("planted"))
-    for each in PLANTED.values():
-        for path, line, _ in each:
-            plant(directory, path, line)
-    return lint(directory)
-
-
 @pytest.mark.parametrize("contract", PLANTED, ids=" ".join)
-def test_a_contract_is_broken_by_what_it_forbids(planted: tuple[int, str], contract: tuple[str, str]) -> None:
-    code, said = planted
+def test_a_contract_is_broken_by_what_it_forbids(
+    linted: tuple[tuple[int, str], tuple[int, str]], contract: tuple[str, str]
+) -> None:
+    _, (code, said) = linted
     assert code == 1, said
     assert f"{BY_TYPE[contract]} BROKEN" in said
     for _, _, expected in PLANTED[contract]:
         assert expected in said
 
 
-def test_no_package_imports_any_of_the_layers_above_it_or_beside_it(copy: Path) -> None:
-    for importer, imported in upwards():
-        package = f"{importer}/__init__.py" if (PACKAGE / importer).is_dir() else f"{importer}.py"
-        plant(copy, package, f"import monitord.{imported}")
-    code, said = lint(copy)
-    assert code == 1, said
-    assert f"{BY_TYPE['layers', '']} BROKEN" in said
+def test_no_package_imports_any_of_the_layers_above_it_or_beside_it(
+    linted: tuple[tuple[int, str], tuple[int, str]],
+) -> None:
+    _, (_, said) = linted
     found = set(re.findall(r"monitord\.(\w+) is not allowed to import monitord\.(\w+):", said))
     assert set(upwards()) - found == set()
 

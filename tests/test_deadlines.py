@@ -58,10 +58,13 @@ def test_every_command_that_a_test_runs_to_its_end_has_a_deadline() -> None:
 def test_the_program_that_is_forked_is_a_process_as_any_other(tmp_path: Path) -> None:
     """Its exit code, both its streams, its directory and environment, and its end past a deadline are its own."""
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    program = "import os, sys; print(os.getcwd(), dict(os.environ), sys.argv[1:]); sys.exit('as it ends')"
+    arguments = ["-c", program, "one", "two words"]
     real = subprocess.run(
-        [sys.executable, "-m", "monitord", "config"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
     )
-    forked_ = forked.run(["config"], cwd=tmp_path, env=env, timeout=60)
+    forked_ = forked.run(arguments, cwd=tmp_path, env=env, timeout=60)
+    assert real.returncode == 1
     assert (forked_.returncode, forked_.stdout, forked_.stderr) == (real.returncode, real.stdout, real.stderr)
     (tmp_path / ".env").write_text("MONITORD_CHECK_INTERVAL=soon\n")
     mistaken = forked.run(["config"], cwd=tmp_path, env=env, timeout=60)

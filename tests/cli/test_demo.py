@@ -1,8 +1,6 @@
 """`monitord demo`'s mistakes and absences: each one line, exit 2, and nothing started."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from monitord.demo import extra
 from monitord.demo.fleets import NAMES, fleet_named
 from monitord.demo.scenario import FAULTS
 
-from .program import PATIENCE, environment, monitord
+from .program import monitord
 
 
 def refused(directory: Path, *arguments: str) -> str:
@@ -52,15 +50,7 @@ for module in sys.argv[1:]:
 def test_an_absent_part_that_cannot_be_installed_is_one_line_that_says_what_to_install(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.write_text("no directory, so that nothing can be kept in it")
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_EACH, *extra.PARTS],
-        cwd=tmp_path,
-        env={**environment(tmp_path), "XDG_CACHE_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = monitord("-c", WITHOUT_EACH, *extra.PARTS, directory=tmp_path, settings={"XDG_CACHE_HOME": str(home)})
     assert (done.returncode, done.stdout) == (0, "")
     for line, part in zip(done.stderr.splitlines(), extra.PARTS.values(), strict=True):
         assert part in line

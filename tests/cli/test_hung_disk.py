@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-from .program import PATIENCE, environment
+from .program import monitord
 
 # Every look into the directory from within Python hangs, and what is waited for it is short.
 _HUNG = """
@@ -40,16 +38,7 @@ def test_it_is_said_in_a_line_and_the_command_ends(tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "logs").mkdir(parents=True)
     # One process for all: none of them goes on for a thread that hangs, and nor does the process in the end.
-    done = subprocess.run(
-        [sys.executable, "-c", _HUNG, json.dumps(list(SAID))],
-        cwd=tmp_path,
-        env=environment(tmp_path, {"MONITORD_STATE_DIR": str(state), "MONITORD_PM2__HOME": str(tmp_path)})
-        | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    settings = {"MONITORD_STATE_DIR": str(state), "MONITORD_PM2__HOME": str(tmp_path)}
+    done = monitord("-c", _HUNG, json.dumps(list(SAID)), directory=tmp_path, settings=settings)
     expected = "".join(said.format(state=state) + "3\n" for said in SAID.values())
     assert (done.returncode, done.stdout, done.stderr) == (0, "", expected)

@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -190,21 +189,3 @@ def test_a_mistake_in_the_command_line_is_one_line(tmp_path: Path, arguments: li
 def test_a_file_that_is_not_there_is_one_line_and_unknown(tmp_path: Path) -> None:
     done = monitord("logs", "nowhere.jsonl", directory=tmp_path)
     assert (done.returncode, done.stderr) == (3, "monitord logs: nowhere.jsonl: No such file or directory\n")
-
-
-def test_reading_a_pipe_loads_nothing_that_only_the_daemon_needs(tmp_path: Path) -> None:
-    code = (
-        "import sys; from monitord.__main__ import main; code = main(['logs', '-']);"
-        "print(sorted({'pydantic', 'asyncio', 'structlog', 'sqlite3', 'monitord.config.loader'} & sys.modules.keys()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(tmp_path) | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.stdout == "[]\n"

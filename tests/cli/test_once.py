@@ -2,15 +2,14 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from monitord.cli.base import over_state
+from tests.support import forked
 
-from .program import PATIENCE, environment
+from .program import PATIENCE, start
 
 # What a name lookup is to asyncio: a call in a thread, of which nobody can say when it returns.
 HANGS = """
@@ -44,36 +43,29 @@ sys.exit(run_once(work()))
 """
 
 
-def program(directory: Path, timeout: float, *, interrupts: bool = False) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", HANGS.format(timeout=timeout, interrupts=interrupts)],
-        cwd=directory,
-        env=environment(directory),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def program(directory: Path, timeout: float, *, interrupts: bool = False) -> forked.Popen:
+    return start("-c", HANGS.format(timeout=timeout, interrupts=interrupts), directory=directory)
 
 
 def test_a_thread_that_never_returns_does_not_keep_the_process(tmp_path: Path) -> None:
     with program(tmp_path, 0.01) as process:
         out, _ = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out) == (3, "no answer\n")
+    assert (process.returncode, out) == (3, b"no answer\n")
 
 
 def test_nor_does_it_when_ctrl_c_comes_first(tmp_path: Path) -> None:
     with program(tmp_path, 3600) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == "asked\n"
+        assert process.stderr.readline() == b"asked\n"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out, err) == (130, "", "")
+    assert (process.returncode, out, err) == (130, b"", b"")
 
 
 def test_nor_when_ctrl_c_reaches_another_of_its_threads(tmp_path: Path) -> None:
     with program(tmp_path, 3600, interrupts=True) as process:
         out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out, err) == (130, "", "asked\n")
+    assert (process.returncode, out, err) == (130, b"", b"asked\n")
 
 
 def test_a_reader_that_is_gone_is_no_state_directory_that_cannot_be_read(tmp_path: Path) -> None:

@@ -54,9 +54,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitord.config.apart_child.read", read)
 
 
-def test_they_are_what_this_process_would_have_read_and_are_read_anew_each_time(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_they_are_what_this_process_would_have_read(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = load(environ(directory), directory)
     elsewhere(monkeypatch)
     reader = SettingsReader(environ(directory), directory, "1")
@@ -73,8 +71,6 @@ def test_they_are_what_this_process_would_have_read_and_are_read_anew_each_time(
     assert record is not None
     assert record.orders == standing_orders(here)
     assert set(record.withheld) == {"MONITORD_CHECKS", "MONITORD_HTTP__TOKEN", "MONITORD_POSTGRES__DSN"}
-    (directory / ".env").write_text("MONITORD_LOG_LEVEL=debug\n")
-    assert (there.log_level, reader.load().log_level) == ("info", "debug")
 
 
 def test_mistakes_are_the_same_and_as_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +98,16 @@ def test_where_no_process_can_be_had_they_are_read_here(
     monkeypatch.setattr(sys, "executable", stub(tmp_path, program))
     found = SettingsReader({"MONITORD_LOG_LEVEL": "debug"}, tmp_path, "1").load()
     assert (isinstance(found, Settings), found.log_level) == (True, "debug")
+
+
+def test_they_are_read_anew_each_time_by_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = tmp_path / "asked"
+    monkeypatch.setattr(sys, "executable", stub(tmp_path, f"echo asked >> {asked}; exit 3"))
+    reader = SettingsReader({}, tmp_path, "1")
+    assert reader.load().log_level == "info"
+    (tmp_path / ".env").write_text("MONITORD_LOG_LEVEL=debug\n")
+    assert reader.load().log_level == "debug"
+    assert asked.read_text() == "asked\nasked\n"
 
 
 def test_a_process_that_does_not_end_is_ended_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -220,19 +218,6 @@ async def test_without_any_they_are_not_on_the_page(tmp_path: Path) -> None:
         shown = (await page.get("/")).text
     assert 'id="h-checks"' not in shown
     assert ">the checks<" not in shown
-
-
-def test_whoever_has_none_loads_nothing_for_them(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from monitord.config.loader import load, standing_orders; "
-        "from monitord.probes import Probes; settings = load({}, Path(sys.argv[1])); "
-        "Probes(settings, standing_orders(settings), frozenset); "
-        "print([name for name in sys.modules if name in ('h11', 'monitord.probes.checks')])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout == "[]\n"
 
 
 def test_one_that_is_not_configured_any_more_ends_without_being_well(broken: Night) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
-from asyncio.subprocess import PIPE
+import subprocess
 from pathlib import Path
 
 from tests.cli.program import environment
 from tests.faults.watched import PATIENCE, Watched
+from tests.support import forked
 
 STORM = 1000
 
@@ -24,17 +24,15 @@ def quiet(directory: Path) -> dict[str, str]:
     }
 
 
-async def test_it_stops_in_good_order_though_it_was_started_with_interrupts_ignored(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", 'trap "" INT QUIT HUP; exec "$0" -m monitord run', sys.executable),
-        env=environment(tmp_path, quiet(tmp_path)), cwd=tmp_path, stdout=PIPE, stderr=PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE):
-        async for line in process.stdout:
+def test_it_stops_in_good_order_though_it_was_started_with_interrupts_ignored(tmp_path: Path) -> None:
+    ignored = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    env = environment(tmp_path, quiet(tmp_path))
+    with forked.Popen(["run"], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL, ignored=ignored) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
             if json.loads(line)["event"] == "monitord_ready":
                 process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
+        assert process.wait(PATIENCE) == 0
 
 
 async def test_a_thousand_signals_make_few_checks_and_the_last_is_answered(tmp_path: Path) -> None:

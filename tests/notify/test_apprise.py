@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,6 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Apprise's own libraries have some
 ]
 TOKEN = "planted-token-5f0c"
+Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 async def failure(url: str) -> SendError:
@@ -95,7 +98,7 @@ def children() -> list[psutil.Process]:
     ]
 
 
-async def test_a_message_is_told_whole_by_a_child_that_has_its_address_in_neither_arguments_nor_environment(
+async def test_a_child_tells_each_message_whole_with_its_address_in_neither_arguments_nor_environment(
     receive: Receive,
 ) -> None:
     seen: list[str] = []
@@ -103,19 +106,31 @@ async def test_a_message_is_told_whole_by_a_child_that_has_its_address_in_neithe
     async def look(writer: asyncio.StreamWriter) -> None:
         (child,) = children()
         seen.extend([*child.cmdline(), *child.environ().values(), str(os.getsid(child.pid) == child.pid)])
-        writer.write(status("200 OK"))
+        busy = status("429 Too Many Requests", "Retry-After: 42")
+        writer.write(busy if len(receiver.requests) > 1 else status("200 OK"))
         await writer.drain()
 
     receiver = await receive(look)
     way = Apprise(f"json://127.0.0.1:{receiver.port}/{TOKEN}", "json")
-    await way.send([message(), message("resolved")], AT + timedelta(hours=2, minutes=5))
+    with pytest.raises(SendError) as caught:
+        await way.send([message(), message("resolved")], AT + timedelta(hours=2, minutes=5))
     await way.close()
+    assert (caught.value.status, caught.value.retry_after) == (429, 42.0)
+    assert "asks to wait 42 s" in caught.value.error
     first, second = [request.json() for request in receiver.requests]
     assert first["title"] == "CRITICAL: gateway is errored"
     assert first["message"].endswith("pm2 logs gateway.\n(sent 2 h 5 min late)")
     assert (first["type"], second["type"]) == ("failure", "success")
     assert seen[-1] == "True"
     assert not [text for text in seen if TOKEN in text]
+
+
+def stub(directory: Path, program: str) -> str:
+    """A program in place of Python."""
+    python = directory / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n")
+    python.chmod(0o755)
+    return str(python)
 
 
 async def test_a_child_that_is_not_done_at_its_deadline_is_ended(
@@ -131,16 +146,20 @@ async def test_a_child_that_is_not_done_at_its_deadline_is_ended(
     assert children() == []
 
 
-async def test_a_sending_that_nobody_waits_for_any_more_leaves_no_child(receive: Receive) -> None:
-    asked = asyncio.Event()
+async def test_a_sending_that_nobody_waits_for_any_more_leaves_no_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    asked = tmp_path / "asked"
+    # A shell that waits as a child does, under the name of one: what matters is that it runs.
+    monkeypatch.setattr("sys.executable", stub(tmp_path, f"cat > {asked}.part; mv {asked}.part {asked}; sleep 600"))
 
-    async def silent(writer: asyncio.StreamWriter) -> None:
-        asked.set()
-        await asyncio.Event().wait()
+    async def is_asked() -> bool:
+        return asked.exists()
 
-    receiver = await receive(silent)
-    task = asyncio.create_task(Apprise(f"json://127.0.0.1:{receiver.port}/", "json").send([message()], AT))
-    await asyncio.wait_for(asked.wait(), 60)
+    task = asyncio.create_task(Apprise(f"json://{TOKEN}/", "json").send([message()], AT))
+    await eventually(is_asked)
+    assert len(children()) == 1
+    assert TOKEN in asked.read_text()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -151,10 +170,7 @@ async def test_a_sending_that_nobody_waits_for_any_more_leaves_no_child(receive:
 async def test_a_child_that_breaks_is_that_messages_failure(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\n{program}\n")
-    python.chmod(0o755)
-    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setattr("sys.executable", stub(tmp_path, program))
     assert (await failure(f"json://{TOKEN}/")).kind == "internal"
 
 

@@ -13,8 +13,7 @@ from monitord.notify.channels.apprise_child import _answer, by_alias
 from monitord.notify.channels.apprise_services import taken, with_parameters
 from monitord.notify.digest import digest
 
-from .conftest import Receive
-from .receivers import AT, message, status
+from .receivers import AT, message
 
 pytestmark = [
     pytest.mark.skipif(not installed(), reason="Apprise is not installed"),
@@ -157,16 +156,6 @@ def test_only_what_asks_by_a_requests_id_is_asked_by_the_alias() -> None:
     )
     for url, identity in (("https://h/v2/alerts/r-1?identifierType=id", ""), ("https://h/x/r-1/close?q=1", "a")):
         assert by_alias(url, identity) == url
-
-
-async def test_a_child_tells_for_how_long_a_service_asks_to_be_left_alone(receive: Receive) -> None:
-    from monitord.notify.channels.base import SendError
-
-    receiver = await receive(status("429 Too Many Requests", "Retry-After: 42"))
-    with pytest.raises(SendError) as caught:
-        await Apprise(f"json://127.0.0.1:{receiver.port}/", "json").send([message()], AT)
-    assert (caught.value.status, caught.value.retry_after) == (429, 42.0)
-    assert "asks to wait 42 s" in caught.value.error
 
 
 @pytest.mark.usefixtures("in_process")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +11,7 @@ from monitord.config.loader import Settings
 from monitord.notify.channels import channels, heartbeat_sender
 from monitord.notify.channels.base import LONGEST_WAIT_SECONDS, SendError
 from monitord.notify.channels.http import MOST_READ, HttpClient
+from tests.support import forked
 
 from .conftest import Receive
 from .receivers import OK, Authority, status
@@ -193,10 +194,9 @@ async def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_
         "import asyncio\nfrom monitord.notify.channels.http import HttpClient\n"
         f"u = 'https://127.0.0.1:{receiver.port}/'\nasyncio.run(HttpClient(u, 60.0).post(u, b'', {{}}))\n"
     )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, env={"SSL_CERT_FILE": str(authority.certificate), "PATH": "/usr/bin:/bin"}
-    )
-    assert await process.wait() == 0
+    env = {"SSL_CERT_FILE": str(authority.certificate), "PATH": "/usr/bin:/bin"}
+    done = await asyncio.to_thread(forked.run, ["-c", program], cwd=Path("/"), env=env, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
     assert len(receiver.requests) == 1
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -240,9 +238,3 @@ def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     checked = replace(night.report, sections={**night.report.sections, "checks": {"shop": shop}})
     told_of = {name for report in (checked, blind(), on_chain()) for name, _ in told(report)}
     assert set(families()) - told_of == set()
-
-
-def test_prometheus_client_is_loaded_by_the_first_scrape_alone() -> None:
-    program = "import json, sys, monitord.reporting.metrics; print(json.dumps('prometheus_client' in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
-    assert json.loads(done.stdout) is False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitord.core.engine import State, decide
 from monitord.core.folding import announces, context_of, is_whole
-from monitord.core.model import Observation
+from monitord.core.model import Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.rollups import RunningHour
 from monitord.core.series import Rollup
@@ -15,6 +16,8 @@ from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
 
 WAIT = 10.0
+ORDERS = StandingOrders(probes=frozenset({"host"}))
+NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
 
 
 def record_of(
@@ -62,3 +65,16 @@ class Saving:
         assert self.store.problem is None
         self.state = record.state
         return record
+
+
+def host(used: float, seconds: float = 0) -> Observation:
+    samples = (
+        sample("disk_used", used, "percent", path="/"),
+        sample("disk_free", 10**9, "bytes", path="/"),
+        sample("memory_available", 8 * 10**9, "bytes"),
+    )
+    return Observation(NOON + timedelta(seconds=seconds), {"host": Reading("host", samples)})
+
+
+def record(state: State, observation: Observation) -> CycleRecord:
+    return record_of(state, observation, ORDERS)

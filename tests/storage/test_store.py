@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -18,29 +17,14 @@ import pytest
 
 from monitord.core.codec import encode
 from monitord.core.engine import State, decide
-from monitord.core.model import Failure, Observation, Reading, sample
-from monitord.core.orders import StandingOrders
+from monitord.core.model import Failure, Observation, Reading
 from monitord.storage.reader import read_history, read_snapshot, read_transitions
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
-from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
-from tests.storage.cycles import record_of
+from monitord.storage.store import FRAMES_PER_WHOLE, Store
+from tests.storage.cycles import NOON, ORDERS, host, record
+from tests.support import forked
 
-ORDERS = StandingOrders(probes=frozenset({"host"}))
-NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
 WAIT = 10.0
-
-
-def host(used: float, seconds: float = 0) -> Observation:
-    samples = (
-        sample("disk_used", used, "percent", path="/"),
-        sample("disk_free", 10**9, "bytes", path="/"),
-        sample("memory_available", 8 * 10**9, "bytes"),
-    )
-    return Observation(NOON + timedelta(seconds=seconds), {"host": Reading("host", samples)})
-
-
-def record(state: State, observation: Observation) -> CycleRecord:
-    return record_of(state, observation, ORDERS)
 
 
 @pytest.fixture
@@ -396,7 +380,7 @@ def test_a_snapshot_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from tests.storage.test_store import fill, host, record
+from tests.storage.cycles import host, record
 from monitord.core.engine import State
 from monitord.storage.store import Store
 
@@ -417,22 +401,15 @@ asyncio.run(main())
 def test_a_kill_at_any_moment_loses_at_most_the_cycle_in_progress(tmp_path: Path) -> None:
     for turn in range(2):
         directory = tmp_path / str(turn)
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(directory)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        assert process.stdout is not None
-        said = 0
-        for line in process.stdout:
-            said = int(line)
-            if said >= 20 + 17 * turn:
-                process.send_signal(signal.SIGKILL)
-                break
-        said = int((process.stdout.read().split() or [str(said)])[-1])
-        process.wait(timeout=10)
-        process.stdout.close()
+        with forked.Popen(["-c", KILLED, str(directory)], cwd=tmp_path, env={}, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            said = 0
+            for line in process.stdout:
+                said = int(line)
+                if said >= 20 + 17 * turn:
+                    process.send_signal(signal.SIGKILL)
+                    break
+            said = max(said, *map(int, process.stdout.read().split()), 0)
         kept = read_snapshot(directory)
         assert kept is not None
         assert kept.state.history.at is not None

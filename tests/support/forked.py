@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from tests.support import forkserver
 
@@ -70,6 +70,7 @@ class Popen:
     def __init__(
         self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str],
         stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE,
+        ignored: Sequence[int] = (),
     ) -> None:  # fmt: skip
         assert not any(name.startswith("PYTHON") for name in env), "Python goes by these when it starts"
         self.stdin: BinaryIO | None = None
@@ -84,17 +85,29 @@ class Popen:
                 theirs.callback(os.close, its)
                 return its, cast("BinaryIO", os.fdopen(ours, mode))
 
+            nothing = theirs.enter_context(Path(os.devnull).open("r+b")).fileno()
+            stdin, stdout, stderr = (
+                nothing if each == subprocess.DEVNULL else each for each in (stdin, stdout, stderr)
+            )
             if stdin == subprocess.PIPE:
                 stdin, self.stdin = pipe("wb")
-            elif stdin == subprocess.DEVNULL:
-                stdin = theirs.enter_context(Path(os.devnull).open("rb")).fileno()
             if stdout == subprocess.PIPE:
                 stdout, self.stdout = pipe("rb")
             if stderr == subprocess.PIPE:
                 stderr, self.stderr = pipe("rb")
-            self._answer = ask(arguments, cwd, env, (stdin, stdout, stderr))
+            self._answer = ask(arguments, cwd, env, (stdin, stdout, stderr), ignored)
         self._answer.settimeout(START_SECONDS)
         self.pid = _number(self._answer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends what has not ended."""
+        for stream in filter(None, (self.stdin, self.stdout, self.stderr)):
+            stream.close()
+        self.kill()
+        self.wait(START_SECONDS)
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -189,9 +202,13 @@ async def start(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], 
     return Process(_value(await loop.sock_recv(answer, NUMBER)), answer, stdout)
 
 
-def ask(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], streams: tuple[int, int, int]) -> socket.socket:
-    """Have a command started; the socket on which the server answers."""
-    request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
+def ask(
+    arguments: Sequence[str], cwd: Path, env: Mapping[str, str], streams: tuple[int, int, int],
+    ignored: Sequence[int] = (),
+) -> socket.socket:  # fmt: skip
+    """Have a command started, with these signals ignored; the socket on which the server answers."""
+    asked = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "ignored": list(ignored)}
+    request = json.dumps(asked).encode()
     ours, theirs = socket.socketpair()
     with theirs, _turn:
         server = _server()

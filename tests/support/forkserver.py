@@ -2,7 +2,7 @@
 
 Four fifths of what a command takes is importing, and making the models of its settings. What is run this way is a
 process of its own all the same, with the arguments, directory, environment and descriptors that it is given, and ends
-as any Python does.
+as any Python does. Where the arguments begin with -c, it is the program that follows that is run, as Python would.
 Run as `python -m tests.support.forkserver DESCRIPTOR`: a stream socket, on which a request is its length, its JSON, and
 the descriptors of stdin, stdout, stderr and of a socket for the answer: the pid, and then the exit code.
 """
@@ -37,6 +37,10 @@ def main() -> None:
     if not serve(asked):
         return
     try:
+        if sys.argv[1:2] == ["-c"]:
+            program, sys.argv[:] = sys.argv[2], sys.argv[1:2] + sys.argv[3:]
+            exec(program, {"__name__": "__main__"})  # noqa: S102 - a program of the tests
+            sys.exit(0)
         runpy.run_module("monitord", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if not isinstance(end.code, int) or any(not one.daemon for one in threading.enumerate()[1:]):
@@ -116,6 +120,8 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     sys.path[:0] = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
     importlib.invalidate_caches()
     sys.argv = ["monitord", *request["arguments"]]
+    for number in request["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
