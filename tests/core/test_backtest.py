@@ -16,6 +16,9 @@ from monitord.core.orders import StandingOrders
 from .fleet import MB
 from .nights import BASELINE, ORDERS, Night
 
+WATCHED = replace(ORDERS, probes=frozenset({"pm2", "postgres", "epochs"}))
+TABLES = replace(ORDERS, probes=frozenset({"postgres"}))
+
 
 def again(night: Night, orders: StandingOrders | None = None, minutes: float = 0, begin: int = 0) -> Backtest:
     """The night judged again, told from so many minutes after its start, its recording beginning at a look."""
@@ -32,8 +35,8 @@ def called(alerts: tuple[Fired, ...]) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def eventful() -> Night:
-    """Three hours: a crash loop, a fat gateway, a flood, Postgres away, a service stopped."""
-    night = Night(every=60)
+    """Two hours and more: a crash loop, a fat gateway, a flood, Postgres away, a service stopped."""
+    night = Night(WATCHED, every=60)
     night.passes(minutes=20)
     night["gateway"].memory = 350.0 * MB
     night.passes(minutes=10)
@@ -49,7 +52,7 @@ def eventful() -> Night:
     night.epochs.recovers()
     night.passes(minutes=35)
     night["cls-worker"].stops()
-    night.passes(minutes=60)
+    night.passes(minutes=20)
     return night
 
 
@@ -71,7 +74,7 @@ def test_under_the_same_orders_nothing_is_new_and_nothing_gone(eventful: Night) 
 
 
 def test_a_lower_limit_fires_when_it_was_passed_and_for_so_long(eventful: Night) -> None:
-    found = again(eventful, replace(ORDERS, service_memory=300 * MB))
+    found = again(eventful, replace(WATCHED, service_memory=300 * MB))
     (alert,) = found.compared.only_found
     assert (alert.rule, alert.subject, alert.value) == ("service_memory_high", "gateway", 350 * MB)
     assert timedelta(minutes=20) <= alert.since - BASELINE <= timedelta(minutes=21)
@@ -84,7 +87,7 @@ def test_a_lower_limit_fires_when_it_was_passed_and_for_so_long(eventful: Night)
 
 
 def test_a_higher_limit_does_not_fire_what_did(eventful: Night) -> None:
-    found = again(eventful, replace(ORDERS, growth_limit=5_000_000, restarts_warning=30, restarts_critical=40))
+    found = again(eventful, replace(WATCHED, growth_limit=5_000_000, restarts_warning=30, restarts_critical=40))
     assert called(found.compared.only_found) == []
     assert set(called(found.compared.only_recorded)) == {
         ("table_growth_high", "user_signals"),
@@ -93,7 +96,7 @@ def test_a_higher_limit_does_not_fire_what_did(eventful: Night) -> None:
 
 
 def test_more_confirmations_fire_later(eventful: Night) -> None:
-    found = again(eventful, replace(ORDERS, confirmations=4))
+    found = again(eventful, replace(WATCHED, confirmations=4))
     later = {pair.found.rule: pair.later_seconds for pair in found.compared.same}
     assert later["service_down"] is not None
     assert later["service_down"] >= 30
@@ -119,7 +122,7 @@ def test_what_was_so_when_the_recording_begins_is_told_as_that() -> None:
 
 
 def test_without_a_roster_a_service_that_went_before_the_recording_is_still_missed() -> None:
-    night = Night(replace(ORDERS, services={}))
+    night = Night(replace(ORDERS, services={}, probes=frozenset({"pm2"})))
     night.passes(minutes=5)
     night.vanishes("gateway")
     night.passes(minutes=20)
@@ -130,13 +133,13 @@ def test_without_a_roster_a_service_that_went_before_the_recording_is_still_miss
 
 
 def test_an_alert_that_waits_for_a_count_that_was_not_taken_is_fired_by_the_counters_and_said() -> None:
-    night = Night()
+    night = Night(TABLES)
     night.table.counts = False
     night.passes(minutes=10)
     night.table.floods(400_000)
     night.passes(minutes=20)
     night.is_silent()
-    found = again(night, replace(ORDERS, growth_limit=300_000))
+    found = again(night, replace(TABLES, growth_limit=300_000))
     (alert,) = found.compared.only_found
     assert (alert.rule, alert.counted) == ("table_growth_high", "by the counters")
     assert timedelta(minutes=10) < alert.fired_at - BASELINE <= timedelta(minutes=11)
@@ -144,37 +147,37 @@ def test_an_alert_that_waits_for_a_count_that_was_not_taken_is_fired_by_the_coun
 
 
 def test_what_waits_for_a_count_and_is_explained_by_another_alert_is_not_fired_by_the_counters_either() -> None:
-    night = Night()
+    night = Night(WATCHED)
     night.table.counts = False
     night.passes(minutes=10)
     night["stream-listener"].stops()
     night.table.per_second = 0.0
     night.passes(minutes=30)
-    found = again(night, replace(ORDERS, flow_stall=timedelta(minutes=5)))
+    found = again(night, replace(WATCHED, flow_stall=timedelta(minutes=5)))
     assert called(found.alerts) == [("service_down", "stream-listener")]
-    alone = again(night, replace(ORDERS, flow_stall=timedelta(minutes=5), fed_by={}))
+    alone = again(night, replace(WATCHED, flow_stall=timedelta(minutes=5), fed_by={}))
     assert called(alone.compared.only_found) == [("table_flow_stalled", "user_signals")]
 
 
 def test_a_count_that_comes_while_it_fires_confirms_it() -> None:
-    night = Night()
+    night = Night(TABLES)
     night.passes(minutes=10)
     night.table.floods(400_000)
     night.passes(minutes=20)
     night.is_silent()
-    (alert,) = again(night, replace(ORDERS, growth_limit=300_000)).compared.only_found
+    (alert,) = again(night, replace(TABLES, growth_limit=300_000)).compared.only_found
     assert alert.counted == "exactly"
     assert timedelta(minutes=10) < alert.fired_at - BASELINE <= timedelta(minutes=11)
 
 
 def test_a_count_of_then_that_refutes_the_counters_takes_the_alert_back_and_that_is_said() -> None:
-    night = Night()
+    night = Night(TABLES)
     night.table.tells_commits = False
     night.passes(minutes=11, seconds=40)  # just after a count: the next is five minutes away
     night.table.rolls_back(400_000)
     night.passes(minutes=20)
     night.is_silent()
-    found = again(night, replace(ORDERS, growth_limit=300_000))
+    found = again(night, replace(TABLES, growth_limit=300_000))
     assert found.alerts == ()
     assert any(caveat.startswith("Once the counters alone would have fired") for caveat in found.caveats)
 

@@ -35,7 +35,7 @@ moments = st.datetimes(datetime(2024, 1, 1), datetime(2031, 1, 1)).map(  # noqa:
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=70, deadline=None, derandomize=True)
 @given(schedules, moments)
 def test_a_schedule_comes_when_apscheduler_says_so(written: str, at: datetime) -> None:
     try:
@@ -47,7 +47,7 @@ def test_a_schedule_comes_when_apscheduler_says_so(written: str, at: datetime) -
     assert found == wanted
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=70, deadline=None, derandomize=True)
 @given(schedules, moments, st.floats(1, 40 * 86400))
 def test_the_latest_is_the_last_that_does_not_lie_ahead(written: str, at: datetime, back: float) -> None:
     try:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from monitord.core.alerting.incidents import Incident, incidents
 
-from .nights import LONG, Night
+from .nights import LONG, Night, watching
 
 
 def of(night: Night) -> tuple[Incident, ...]:
@@ -20,12 +20,12 @@ def stuck_behind(night: Night, sealer: str = "milo-aggregator") -> None:
 
 def test_a_quiet_night_has_none() -> None:
     night = Night()
-    night.passes(hours=1)
+    night.passes(minutes=20)
     assert of(night) == ()
 
 
 def test_what_was_only_pending_is_none() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].stops()
     night.look()
@@ -35,7 +35,7 @@ def test_what_was_only_pending_is_none() -> None:
 
 
 def test_an_alert_by_itself_is_one_from_its_first_sign_to_its_end() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].stops()
     night.passes(minutes=10)
@@ -50,7 +50,7 @@ def test_an_alert_by_itself_is_one_from_its_first_sign_to_its_end() -> None:
 
 
 def test_a_root_and_what_it_explains_are_one_and_last_until_the_last_of_them_ends() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "postgres", "epochs", orders=LONG, every=300)
     stuck_behind(night)
     night.passes(hours=3)
     (incident,) = of(night)
@@ -73,7 +73,7 @@ def test_a_root_and_what_it_explains_are_one_and_last_until_the_last_of_them_end
 
 
 def test_late_that_becomes_stuck_is_one_incident_that_is_told_by_the_stronger_word() -> None:
-    night = Night(LONG, every=300)
+    night = watching("postgres", "epochs", orders=LONG, every=300)
     night.passes(minutes=10)
     night.groups["MILO"].sealing = False
     night.passes(hours=6)
@@ -85,7 +85,7 @@ def test_late_that_becomes_stuck_is_one_incident_that_is_told_by_the_stronger_wo
 
 
 def test_two_faults_that_have_nothing_to_do_with_each_other_are_two() -> None:
-    night = Night()
+    night = watching("pm2", "redis")
     night.passes(minutes=1)
     night["gateway"].stops()
     night.passes(minutes=1)
@@ -95,7 +95,7 @@ def test_two_faults_that_have_nothing_to_do_with_each_other_are_two() -> None:
 
 
 def test_an_incident_whose_first_edges_are_forgotten_still_stands() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "postgres", "epochs", orders=LONG, every=300)
     stuck_behind(night)
     night.passes(hours=3)
     late = [t for t in night.transitions if t.alert.rule == "sealing_late"]
@@ -105,7 +105,7 @@ def test_an_incident_whose_first_edges_are_forgotten_still_stands() -> None:
 
 
 def test_an_open_incident_shows_its_alerts_as_they_are_now() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", orders=LONG, every=300)
     night.passes(minutes=10)
     night["gateway"].memory = 600e6
     night.passes(minutes=10)
@@ -116,7 +116,7 @@ def test_an_open_incident_shows_its_alerts_as_they_are_now() -> None:
 
 
 def test_what_is_over_is_remembered_by_how_bad_it_was() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night["gateway"].crashes(9)
     night.passes(minutes=30)
@@ -130,7 +130,7 @@ def test_what_is_over_is_remembered_by_how_bad_it_was() -> None:
 
 
 def test_of_what_runs_out_the_least_was_the_worst() -> None:
-    night = Night()
+    night = watching("host")
     night.passes(minutes=10)
     for available in (150e6, 40e6, 180e6, 6e9):
         night.host.available = available

@@ -120,7 +120,7 @@ stories = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(KINDS), stories)
 def test_each_cycle_says_what_one_that_remembers_nothing_would(
     orders: StandingOrders, story: list[tuple[str, str, int]]

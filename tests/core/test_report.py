@@ -16,7 +16,7 @@ from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from tests.nights.playing import through_frames
 
-from .nights import LONG, MEMORY, Night, orders
+from .nights import LONG, MEMORY, ORDERS, Night, orders
 
 
 def morning(night: Night, hours: float = 12.0) -> Report:
@@ -34,23 +34,35 @@ def service(report: Report, name: str) -> ServiceReport:
     return next(s for s in report.of(SERVICE_REPORTS) if s.name == name)
 
 
-def quiet(hours: float = 3.0, every: float = 240.0, **changes: object) -> Night:
+# What is asked of one part of the fleet is asked of a night in which that part alone is watched.
+ALL = ORDERS.probes
+PM2 = frozenset({"pm2"})
+TABLES = frozenset({"postgres"})
+SEALS = frozenset({"postgres", "epochs"})
+
+
+def quiet(hours: float = 3.0, every: float = 240.0, probes: frozenset[str] = ALL, **changes: object) -> Night:
+    """So many hours of a night in which nothing happens."""
     if changes:
-        night = Night(orders(late_after=LONG.late_after, **changes), every=every)
+        night = Night(orders(late_after=LONG.late_after, probes=probes, **changes), every=every)
         night.passes(hours=hours)
         return night
-    return _quiet(hours, every).branch()
+    return _quiet(hours, every, probes).branch()
 
 
 @functools.cache
-def _quiet(hours: float, every: float) -> Night:
-    night = Night(orders(late_after=LONG.late_after), every=every)
-    night.passes(hours=hours)
+def _quiet(hours: float, every: float, probes: frozenset[str]) -> Night:
+    if 1 < hours <= 4:
+        night = quiet(hours - 1, every, probes)
+        night.passes(hours=1)
+    else:
+        night = Night(orders(late_after=LONG.late_after, probes=probes), every=every)
+        night.passes(hours=hours)
     return night
 
 
 def test_a_healthy_night_is_a_go_with_evidence_for_every_criterion() -> None:
-    report = morning(quiet(12), 12)
+    report = morning(quiet(12, every=600), 12)
     assert report.verdict == "GO"
     assert [c.met for c in report.criteria] == [True] * 8
     assert all(c.evidence for c in report.criteria)
@@ -62,7 +74,7 @@ def test_a_healthy_night_is_a_go_with_evidence_for_every_criterion() -> None:
 
 
 def test_what_an_older_version_did_not_ask_spoils_no_verdict_and_what_was_asked_in_vain_does() -> None:
-    night = quiet(3)
+    night = quiet(2)
     until = night.looks[-1].observation.now.timestamp()
     asked = replace(night.orders, probes=night.orders.probes | {"pipeline"})
     observations = [look.observation for look in night.looks]
@@ -71,16 +83,17 @@ def test_what_an_older_version_did_not_ask_spoils_no_verdict_and_what_was_asked_
         recorded = RecordedCycle(of, night.transitions, night.state)
         return build_report(recorded, asked, until - 3600, until)
 
-    assert report(observations).verdict == "GO"
-    assert "pipeline_true" not in [c.name for c in report(observations).criteria]
+    then = report(observations)
+    assert then.verdict == "GO"
+    assert "pipeline_true" not in [c.name for c in then.criteria]
     failed = Reading("pipeline", failure=Failure("timeout", "it took too long"))
-    in_vain = [replace(one, readings={**one.readings, "pipeline": failed}) for one in observations]
-    assert criterion(report(in_vain), "pipeline_true").met is None
-    assert report(in_vain).verdict == "UNKNOWN"
+    in_vain = report([replace(one, readings={**one.readings, "pipeline": failed}) for one in observations])
+    assert criterion(in_vain, "pipeline_true").met is None
+    assert in_vain.verdict == "UNKNOWN"
 
 
 def test_a_service_that_was_down_for_a_while_is_a_no_go_though_it_is_well_again() -> None:
-    night = quiet(2)
+    night = quiet(2, probes=PM2)
     night["gateway"].stops()
     night.passes(minutes=20)
     night["gateway"].starts()
@@ -97,7 +110,7 @@ def test_a_service_that_was_down_for_a_while_is_a_no_go_though_it_is_well_again(
 
 
 def test_what_went_wrong_before_the_night_began_is_not_of_the_night() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2)
     night["gateway"].stops()
     night.passes(minutes=20)
     night["gateway"].starts()
@@ -108,7 +121,7 @@ def test_what_went_wrong_before_the_night_began_is_not_of_the_night() -> None:
 
 
 def test_a_skipped_epoch_is_named_by_its_label_and_group() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=SEALS)
     night.groups["CLS"].skips.add(1762318800)
     night.passes(hours=5)
     report = morning(night, 5)
@@ -122,7 +135,7 @@ def test_a_skipped_epoch_is_named_by_its_label_and_group() -> None:
 
 
 def test_a_seal_after_the_grace_is_named_and_forgiven() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=SEALS)
     night.groups["MILO"].delay = 1574
     night.passes(hours=4)
     found = criterion(morning(night, 4), "epochs_sealed")
@@ -131,7 +144,7 @@ def test_a_seal_after_the_grace_is_named_and_forgiven() -> None:
 
 
 def test_a_recording_in_which_readings_are_as_those_before_tells_the_same_seals() -> None:
-    night = quiet(1, every=300)
+    night = quiet(1, every=300, probes=SEALS)
     night.groups["CLS"].skips.add(1762318800)
     night.groups["MILO"].delay = 1574
     night.passes(hours=5)
@@ -146,7 +159,7 @@ def test_a_recording_in_which_readings_are_as_those_before_tells_the_same_seals(
 
 
 def test_growth_past_the_steady_rate_is_a_no_go_by_its_busiest_hour() -> None:
-    night = quiet(2)
+    night = quiet(2, probes=TABLES)
     night.table.per_second = 133_000 / 3600
     night.passes(hours=2)
     report = morning(night, 4)
@@ -157,7 +170,7 @@ def test_growth_past_the_steady_rate_is_a_no_go_by_its_busiest_hour() -> None:
     assert table.per_hour == pytest.approx(87_500, rel=0.02)
     raised = build_report(
         RecordedCycle([look.observation for look in night.looks], night.transitions, night.state),
-        orders(growth_steady=150_000, late_after=LONG.late_after),
+        replace(night.orders, growth_steady=150_000),
         night.clock.now - 4 * 3600,
         night.clock.now,
     )
@@ -165,7 +178,7 @@ def test_growth_past_the_steady_rate_is_a_no_go_by_its_busiest_hour() -> None:
 
 
 def test_no_growth_at_all_is_not_steady() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=TABLES)
     night.table.per_second = 0
     night.passes(hours=1)
     night.table.per_second = 12
@@ -174,7 +187,7 @@ def test_no_growth_at_all_is_not_steady() -> None:
 
 
 def test_a_peak_between_two_looks_at_the_report_is_kept_with_its_time() -> None:
-    night = quiet(2)
+    night = quiet(2, probes=PM2)
     night["cls-worker"].memory = 480e6
     night.is_due()
     night.passes(seconds=1)
@@ -189,7 +202,7 @@ def test_a_peak_between_two_looks_at_the_report_is_kept_with_its_time() -> None:
 
 
 def past_its_limit(**spell: float) -> Night:
-    night = quiet(1, every=60)
+    night = quiet(1, every=60, probes=PM2)
     night["cls-worker"].memory = 501e6
     night.passes(**spell)
     night["cls-worker"].memory = 90e6
@@ -211,7 +224,7 @@ def test_memory_past_its_limit_for_the_time_of_a_stall_is_not_stable_and_calls_f
 
 
 def test_memory_past_its_limit_in_many_short_spells_is_not_stable() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2)
     for _ in range(6):
         night["cls-worker"].memory = 501e6
         night.passes(minutes=5)
@@ -221,7 +234,7 @@ def test_memory_past_its_limit_in_many_short_spells_is_not_stable() -> None:
 
 
 def test_a_crash_is_a_restart_that_was_required_and_an_operators_is_told_and_forgiven() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2)
     night["gateway"].is_restarted()
     night.passes(minutes=10)
     report = morning(night, 1)
@@ -236,7 +249,7 @@ def test_a_crash_is_a_restart_that_was_required_and_an_operators_is_told_and_for
 
 
 def test_a_deployment_is_told_by_its_kind_and_does_not_spoil_the_night() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2)
     for name in MEMORY:
         if night[name].state == "online":
             night[name].is_restarted()
@@ -247,7 +260,7 @@ def test_a_deployment_is_told_by_its_kind_and_does_not_spoil_the_night() -> None
 
 
 def test_a_critical_alert_that_is_still_open_is_a_no_go_whatever_the_criteria_say() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2 | {"redis"})
     night.redis.fails()
     night.passes(minutes=10)
     report = morning(night, 1)
@@ -256,7 +269,7 @@ def test_a_critical_alert_that_is_still_open_is_a_no_go_whatever_the_criteria_sa
 
 
 def test_a_pm2_away_for_an_hour_and_back_is_a_no_go_and_what_it_hid_is_unknown() -> None:
-    night = quiet(2)
+    night = quiet(2, probes=PM2 | SEALS)
     night.pm2.fails("timeout", "no answer within 5 s")
     night.passes(hours=1)
     night.pm2.recovers()
@@ -272,7 +285,7 @@ def test_a_pm2_away_for_an_hour_and_back_is_a_no_go_and_what_it_hid_is_unknown()
 
 
 def test_not_met_beats_not_known() -> None:
-    night = quiet(2)
+    night = quiet(2, probes=PM2)
     night["gateway"].stops()
     night.passes(minutes=10)
     night.pm2.fails()
@@ -281,7 +294,7 @@ def test_not_met_beats_not_known() -> None:
 
 
 def test_a_blip_of_the_watch_is_told_and_forgiven_where_the_same_processes_run_after_it() -> None:
-    night = quiet(3)
+    night = quiet(3, probes=PM2)
     night.pm2.fails()
     night.look(["pm2"])
     night.pm2.recovers()
@@ -311,8 +324,8 @@ def test_nothing_recorded_is_unknown() -> None:
 
 
 def test_monitord_away_for_an_hour_is_blind_time_and_counters_bridge_it() -> None:
-    night = quiet(2, every=60)
-    night.orders = orders()
+    night = quiet(2, every=60, probes=PM2 | TABLES)
+    night.orders = replace(night.orders, late_after=ORDERS.late_after)
     night.monitord_is_away(hours=1)
     night.passes(hours=1)
     report = morning(night, 4)
@@ -365,7 +378,7 @@ def test_without_pm2_there_is_nothing_to_vouch_for() -> None:
 
 
 def test_the_text_to_hand_on_tells_the_worst_it_came_to_and_not_how_it_eased() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2)
     night["cls-worker"].crashes(25)
     night.passes(minutes=10)
     night["cls-worker"].crashes(7)

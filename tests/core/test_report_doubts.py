@@ -9,11 +9,11 @@ from monitord.core.subjects.epochs_report import SEALING_REPORT
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
 
-from .test_report import criterion, morning, quiet, service
+from .test_report import PM2, SEALS, TABLES, criterion, morning, quiet, service
 
 
 def test_labels_that_no_reading_reached_back_to_are_unknown_and_not_missed() -> None:
-    night = quiet(3, every=300)
+    night = quiet(3, every=300, probes=SEALS)
     night.monitord_is_away(hours=40)
     night.passes(hours=3)
     report = morning(night, 46)
@@ -24,7 +24,7 @@ def test_labels_that_no_reading_reached_back_to_are_unknown_and_not_missed() -> 
 
 
 def test_a_seal_without_a_time_is_not_said_to_have_come_at_once() -> None:
-    night = quiet(1, every=60)
+    night = quiet(1, every=60, probes=SEALS)
     group = night.groups["MILO"]
     group.delay = 3000.0
     night.passes(hours=3)
@@ -49,7 +49,7 @@ def test_a_seal_without_a_time_is_not_said_to_have_come_at_once() -> None:
 
 
 def test_a_crash_of_one_instance_is_not_hidden_by_an_operators_restart_of_another() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2)
     second = night.appears("gateway")
     night.passes(minutes=10)
     night["gateway"].crashes()
@@ -61,7 +61,7 @@ def test_a_crash_of_one_instance_is_not_hidden_by_an_operators_restart_of_anothe
 
 
 def test_memory_that_pm2_does_not_tell_is_not_within_its_limit() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2)
     night["gateway"].memory = None
     night.passes(hours=2)
     report = morning(night, 3)
@@ -70,7 +70,7 @@ def test_memory_that_pm2_does_not_tell_is_not_within_its_limit() -> None:
 
 
 def test_what_happens_after_the_clock_was_set_back_is_of_the_night() -> None:
-    night = quiet(4)
+    night = quiet(4, probes=PM2)
     night.clock_steps(hours=-1)
     night.passes(minutes=10)
     night["tree-builder"].crashes()
@@ -81,7 +81,7 @@ def test_what_happens_after_the_clock_was_set_back_is_of_the_night() -> None:
 
 
 def test_an_incident_that_began_by_a_clock_that_was_ahead_is_still_open() -> None:
-    night = quiet(2)
+    night = quiet(2, probes=frozenset({"host"}))
     night.clock_steps(hours=3)
     night.passes(minutes=5)
     night.host.available = 50e6
@@ -108,7 +108,7 @@ def test_nothing_of_a_night_with_a_clock_set_back_has_a_negative_length_or_overl
 
 
 def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
-    night = quiet(2, every=240)
+    night = quiet(2, probes=SEALS)
     night.clock_steps(hours=3)
     night.passes(minutes=5)
     night.clock_steps(hours=-3)
@@ -120,7 +120,7 @@ def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
 
 
 def test_a_critical_alert_that_outlived_its_lesser_cause_is_an_open_critical_incident() -> None:
-    night = quiet(1, every=240)
+    night = quiet(1, probes=PM2 | SEALS)
     for group in night.groups.values():
         group.sealing = False
     for _ in range(24):
@@ -132,7 +132,7 @@ def test_a_critical_alert_that_outlived_its_lesser_cause_is_an_open_critical_inc
 
 
 def test_a_cause_that_is_over_is_told_as_over_and_what_outlived_it_as_open() -> None:
-    night = quiet(1, every=60)
+    night = quiet(1, every=60, probes=PM2 | SEALS)
     night["tree-builder"].stops()
     for group in night.groups.values():
         group.sealing = False
@@ -150,7 +150,7 @@ def test_a_cause_that_is_over_is_told_as_over_and_what_outlived_it_as_open() -> 
 
 
 def test_what_ended_is_told_with_its_end() -> None:
-    night = quiet(1, every=60)
+    night = quiet(1, every=60, probes=PM2)
     night["gateway"].stops()
     night.passes(minutes=20)
     night["gateway"].starts()
@@ -160,7 +160,7 @@ def test_what_ended_is_told_with_its_end() -> None:
 
 
 def test_an_alert_of_a_long_incident_that_ended_before_the_night_is_not_of_the_night() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=PM2 | SEALS)
     night["tree-builder"].stops()
     for group in night.groups.values():
         group.sealing = False
@@ -172,7 +172,7 @@ def test_an_alert_of_a_long_incident_that_ended_before_the_night_is_not_of_the_n
 
 
 def test_one_is_said_as_one() -> None:
-    night = quiet(1, services={"gateway": "online"})
+    night = quiet(1, probes=PM2, services={"gateway": "online"})
     night.services = [night["gateway"]]
     night.passes(minutes=30)
     night["gateway"].is_restarted()
@@ -187,7 +187,7 @@ def test_one_is_said_as_one() -> None:
 
 
 def test_a_reboot_is_not_on_purpose_for_all_that_anybody_knows() -> None:
-    night = quiet(2)
+    night = quiet(2, probes=PM2 | {"host"})
     night.host.boot_at = night.clock.now + 10
     night.passes(seconds=15)
     for process in night.services:
@@ -203,7 +203,7 @@ def test_a_reboot_is_not_on_purpose_for_all_that_anybody_knows() -> None:
 
 
 def test_a_service_that_is_away_for_half_of_the_night_in_pieces_is_not_online() -> None:
-    night = quiet(0.5, every=120, confirmations=10)
+    night = quiet(0.5, every=120, probes=PM2, confirmations=10)
     for _ in range(15):
         night["gateway"].stops()
         night.passes(seconds=40)
@@ -216,7 +216,7 @@ def test_a_service_that_is_away_for_half_of_the_night_in_pieces_is_not_online() 
 
 
 def test_a_flood_in_the_last_minutes_is_not_steady_growth() -> None:
-    night = quiet(3, every=120)
+    night = quiet(3, every=120, probes=TABLES)
     night.passes(minutes=13)  # to ten past the hour
     night.table.floods(300_000)
     night.passes(minutes=2)
@@ -225,7 +225,7 @@ def test_a_flood_in_the_last_minutes_is_not_steady_growth() -> None:
 
 
 def test_an_absence_that_ends_with_a_failing_pm2_vouches_for_nothing() -> None:
-    night = quiet(2, every=30)
+    night = quiet(2, every=30, probes=PM2)
     night.monitord_is_away(hours=1)
     night.pm2.fails()
     night.passes(minutes=2)
@@ -237,7 +237,7 @@ def test_an_absence_that_ends_with_a_failing_pm2_vouches_for_nothing() -> None:
 
 
 def test_a_group_that_was_never_seen_is_a_finding_and_the_report_does_not_call_its_epochs_sealed() -> None:
-    night = quiet(1)
+    night = quiet(1, probes=SEALS)
     night.epochs_gaps = (Unmeasured("MILO", "missing", "nothing was ever sealed of MILO", alone=True),)
     night.passes(hours=1)
     alert = night.fired_once("subject_unmeasured", "MILO")

@@ -7,7 +7,7 @@ from monitord.core.model import OperatorAction, ProcessExit
 from monitord.core.subjects.pm2_report import services
 
 from .nights import Night
-from .test_report import criterion, morning, quiet, service
+from .test_report import PM2, criterion, morning, quiet, service
 
 
 def said(night: Night) -> list[tuple[str | None, str]]:
@@ -23,7 +23,7 @@ def said(night: Night) -> list[tuple[str | None, str]]:
 
 
 def test_a_restart_is_told_at_its_own_moment_and_not_at_the_reading_before_it() -> None:
-    night = quiet(1, every=30)
+    night = quiet(1, every=30, probes=PM2)
     night.passes(seconds=17)
     moment = night.clock.now
     night["gateway"].is_restarted()
@@ -35,7 +35,7 @@ def test_a_restart_is_told_at_its_own_moment_and_not_at_the_reading_before_it() 
 
 
 def test_a_crash_is_told_at_the_moment_the_bus_gave_it() -> None:
-    night = quiet(1, every=30)
+    night = quiet(1, every=30, probes=PM2)
     night.passes(seconds=11)
     gateway = night["gateway"]
     night.exits.append(ProcessExit("gateway", str(gateway.pm_id), night.clock.now, 1))
@@ -48,7 +48,7 @@ def test_a_crash_is_told_at_the_moment_the_bus_gave_it() -> None:
 
 
 def test_a_stop_is_one_moment_in_the_event_the_alert_and_the_report() -> None:
-    night = quiet(1, every=30)
+    night = quiet(1, every=30, probes=PM2)
     night.passes(seconds=13)
     stopped = night.clock.now
     night["gateway"].is_stopped_by_hand()
@@ -61,7 +61,7 @@ def test_a_stop_is_one_moment_in_the_event_the_alert_and_the_report() -> None:
 
 
 def test_where_nobody_gave_the_moment_it_is_that_of_the_reading_that_saw_it() -> None:
-    night = quiet(1, every=30)
+    night = quiet(1, every=30, probes=PM2)
     night.passes(seconds=13)
     night["gateway"].stops()
     night.passes(minutes=10)
@@ -73,7 +73,7 @@ def test_where_nobody_gave_the_moment_it_is_that_of_the_reading_that_saw_it() ->
 
 
 def test_a_state_of_one_look_is_told_as_not_confirmed_and_is_no_reason_for_a_no_go() -> None:
-    night = quiet(3, every=120)
+    night = quiet(3, every=120, probes=PM2)
     night.passes(seconds=1)
     night["gateway"].stops()
     night.look(["pm2"])
@@ -90,7 +90,7 @@ def test_a_state_of_one_look_is_told_as_not_confirmed_and_is_no_reason_for_a_no_
 
 
 def test_a_new_service_was_not_missing_before_it_was_first_there() -> None:
-    night = quiet(1, services={})
+    night = quiet(1, probes=PM2, services={})
     night.appears("exporter")
     night.passes(minutes=30)
     report = morning(night, 2)
@@ -105,7 +105,7 @@ def test_a_new_service_was_not_missing_before_it_was_first_there() -> None:
 
 
 def test_a_service_that_was_missed_before_the_window_was_missing_in_it() -> None:
-    night = quiet(1, services={})
+    night = quiet(1, probes=PM2, services={})
     night.vanishes("gateway")
     night.passes(hours=2)
     night.appears("gateway")
@@ -115,7 +115,7 @@ def test_a_service_that_was_missed_before_the_window_was_missing_in_it() -> None
 
 
 def test_a_start_of_a_second_is_nothing_to_tell() -> None:
-    night = quiet(3, every=120)
+    night = quiet(3, every=120, probes=PM2)
     night.passes(seconds=1)
     night["gateway"].is_launching()
     night.look(["pm2"])
@@ -128,7 +128,7 @@ def test_a_start_of_a_second_is_nothing_to_tell() -> None:
 
 
 def test_what_the_last_look_saw_first_is_unknown_and_not_a_no_go() -> None:
-    night = quiet(1, every=30)
+    night = quiet(1, every=30, probes=PM2)
     night.passes(seconds=1)
     night["gateway"].stops()
     night.look(["pm2"])
@@ -141,7 +141,7 @@ def test_what_the_last_look_saw_first_is_unknown_and_not_a_no_go() -> None:
 
 
 def test_an_act_that_the_bus_told_is_said_once_and_gone_after_the_reading_that_shows_it() -> None:
-    night = quiet(1, every=30)
+    night = quiet(1, every=30, probes=PM2)
     gateway = night["gateway"]
     gateway.acts.append(OperatorAction("gateway", str(gateway.pm_id), night.clock.now + 1, "restart", said=True))
     night.passes(seconds=2)

@@ -193,7 +193,7 @@ def two(kept: Source) -> tuple[Page, Page]:
     return here, there
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(METHODS, PATHS, QUERY, HEADERS, st.one_of(QUERY, st.sampled_from((b"{", b"[" * 5000, b"{}", b"null"))))
 @example("GET", "/", b"", [(b"origin", b"http://[")], b"")
 @example("POST", "/check", b"", [(b"origin", b"http://[")], b"")
