@@ -82,6 +82,7 @@ def parts(
     }
 
 
+@functools.cache
 def good() -> Report:
     """Everything as expected."""
     return Report(
@@ -110,6 +111,7 @@ def good() -> Report:
     )
 
 
+@functools.cache
 def bad() -> Report:
     """Postgres away with what hangs on it, a gateway that flaps, a worker too big and still so at the end."""
     night = good()
@@ -212,6 +214,7 @@ First to look at:
   3. pm2 logs milo-aggregator --lines 50 --nostream"""
 
 
+@functools.cache
 def blind_night() -> Report:
     """A night of which next to nothing is known."""
     unknown = [SealReport(int(UNTIL - n * HOUR), UNTIL - (n - 1) * HOUR, "unknown") for n in range(12, 1, -1)]
@@ -255,12 +258,14 @@ def empty() -> Report:
     )  # fmt: skip
 
 
+@functools.cache
 def crowded(number: int = 50) -> Report:
     """A good night of many services, each with a reading every half minute."""
     services = tuple(service(f"worker-with-a-long-name-{n:02}", 60 + 7 * n, every=30.0) for n in range(number))
     return good().having(SERVICE_REPORTS, services)
 
 
+@functools.cache
 def hostile() -> Report:
     """A bad night in which every name and text is an attack on whoever reads it."""
     night = bad()

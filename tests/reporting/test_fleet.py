@@ -94,7 +94,7 @@ def test_uptime_is_of_the_time_that_was_seen_with_the_blind_time_apart() -> None
 
 
 def test_the_hour_that_runs_is_part_of_the_day_and_what_is_older_than_a_day_is_not() -> None:
-    night = Night(CHECKED)
+    night = Night(replace(CHECKED, probes=frozenset({"pm2", "checks"})))
     hour, before = RunningHour(), History()
     rows: list[Rollup] = []
     night.passes(minutes=90)

@@ -13,9 +13,11 @@ from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.reporting.html import report_html
 
 from .page import Page, plots
-from .sample_nights import HOSTILE, NIGHTS, Made, bad, crowded, good, hostile
+from .sample_nights import HOSTILE, NIGHTS, Made
 
 PAGES = Made(NIGHTS, lambda name: report_html(NIGHTS[name]))
+READ = Made(NIGHTS, lambda name: Page(PAGES[name]))
+PLOTS = Made(NIGHTS, lambda name: plots(PAGES[name]))
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "article", "h1", "h2",
     "h3", "p", "ul", "li", "dl", "dt", "dd", "div", "span", "table", "caption", "thead", "tbody", "tr", "th", "td",
@@ -26,14 +28,14 @@ ALLOWED = {
 
 @pytest.mark.parametrize("name", NIGHTS)
 def test_the_page_is_balanced_and_its_ids_are_unique(name: str) -> None:
-    page = Page(PAGES[name])
+    page = READ[name]
     assert page.faults == []
     assert len(page.ids()) == len(set(page.ids()))
 
 
 @pytest.mark.parametrize("name", NIGHTS)
 def test_the_page_is_made_of_plain_elements_without_handlers_or_addresses(name: str) -> None:
-    page = Page(PAGES[name])
+    page = READ[name]
     assert {element.name for element in page.elements} <= ALLOWED
     named = {key for element in page.elements for key in element.attributes}
     assert not {key for key in named if key.startswith("on") or key in ("src", "href", "xlink:href", "style")}
@@ -47,7 +49,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(name: str) -> None:
 
 
 def test_the_page_forbids_all_but_its_own_style() -> None:
-    policy = [element.attributes for element in Page(PAGES["good"]).all("meta") if "http-equiv" in element.attributes]
+    policy = [element.attributes for element in READ["good"].all("meta") if "http-equiv" in element.attributes]
     assert policy == [
         {
             "http-equiv": "Content-Security-Policy",
@@ -57,7 +59,7 @@ def test_the_page_forbids_all_but_its_own_style() -> None:
 
 
 def test_what_a_name_says_never_becomes_markup() -> None:
-    page = Page(report_html(hostile()))
+    page = READ["hostile"]
     assert page.all("img") == []
     assert page.all("script") == []
     shown = HOSTILE.split("\x1b")[0]
@@ -68,8 +70,8 @@ def test_what_a_name_says_never_becomes_markup() -> None:
 
 @pytest.mark.parametrize("name", NIGHTS)
 def test_every_plot_is_sound_and_named_in_words(name: str) -> None:
-    shown = [plot for plot in plots(PAGES[name]) if plot.get("role") == "img"]
-    ids = Page(PAGES[name]).ids()
+    shown = [plot for plot in PLOTS[name] if plot.get("role") == "img"]
+    ids = READ[name].ids()
     for plot in shown:
         title, description = str(plot.get("aria-labelledby")).split()
         assert {title, description} <= set(ids)
@@ -82,27 +84,27 @@ def test_every_plot_is_sound_and_named_in_words(name: str) -> None:
 
 @pytest.mark.parametrize("name", NIGHTS)
 def test_each_pattern_that_a_plot_is_filled_with_is_in_it(name: str) -> None:
-    for plot in plots(PAGES[name]):
+    for plot in PLOTS[name]:
         used = {found for part in plot.iter() for found in re.findall(r"url\(#(.+?)\)", part.get("fill") or "")}
         assert used <= {str(part.get("id")) for part in plot.iter("pattern")}
 
 
 @pytest.mark.parametrize(("name", "word"), [("good", "GO"), ("bad", "NO-GO"), ("blind", "UNKNOWN")])
 def test_the_verdict_is_the_first_heading_with_a_word_and_a_shape(name: str, word: str) -> None:
-    page = Page(PAGES[name])
+    page = READ[name]
     assert [found.text for found in page.all("h1")] == [word]
     assert re.search(r'<h1 class="verdict"><span class="chip[^>]*><svg', PAGES[name])
 
 
 def test_headings_come_in_the_order_of_the_report() -> None:
-    assert [found.text for found in Page(PAGES["bad"]).all("h2")] == [
+    assert [found.text for found in READ["bad"].all("h2")] == [
         "Success criteria", "Incidents (3)", "Services", "Database growth", "Epoch sealing", "Two-tier recap",
         "What the monitor could not see", "Baseline of now", "Notes",
     ]  # fmt: skip
 
 
 def test_no_heading_skips_a_level_and_every_section_is_named() -> None:
-    page = Page(PAGES["bad"])
+    page = READ["bad"]
     levels = [int(found.name[1]) for found in page.elements if re.fullmatch("h[1-6]", found.name)]
     assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
     named = [element.attributes.get("aria-labelledby") for element in page.all("section") + page.all("article")]
@@ -111,37 +113,36 @@ def test_no_heading_skips_a_level_and_every_section_is_named() -> None:
 
 @pytest.mark.parametrize("name", NIGHTS)
 def test_every_cell_of_a_table_heading_has_its_scope(name: str) -> None:
-    assert {found.attributes.get("scope") for found in Page(PAGES[name]).all("th")} <= {"col", "row"}
+    assert {found.attributes.get("scope") for found in READ[name].all("th")} <= {"col", "row"}
 
 
 def test_what_is_to_be_handed_on_is_open_only_while_its_incident_is() -> None:
-    to_hand_on = [found for found in Page(PAGES["bad"]).all("details") if found.text.startswith("Escalation text")]
+    to_hand_on = [found for found in READ["bad"].all("details") if found.text.startswith("Escalation text")]
     assert ["open" in found.attributes for found in to_hand_on] == [False, True]
 
 
 def test_states_and_seals_are_told_by_shape_and_pattern() -> None:
-    text = PAGES["bad"]
-    gateway = next(found for found in plots(text) if found.findtext("title") == "gateway: its states")
+    gateway = next(found for found in PLOTS["bad"] if found.findtext("title") == "gateway: its states")
     fills = [part.get("fill") or "" for part in gateway.iter("rect")]
     assert sum(fill.endswith("-wrong)") for fill in fills) == 7
     assert sum(1 for part in gateway.iter("path") if part.get("class") == "restarted") == 7
-    milo, cls = (found for found in plots(text) if (found.findtext("title") or "").endswith("sealing delay"))
+    milo, cls = (found for found in PLOTS["bad"] if (found.findtext("title") or "").endswith("sealing delay"))
     assert [len([p for p in milo.iter("path") if p.get("class") == kind]) for kind in ("late", "unusual")] == [1, 1]
     assert [len([p for p in cls.iter("path") if p.get("class") == kind]) for kind in ("cross", "unusual")] == [1, 1]
 
 
 def test_a_memory_line_breaks_where_nothing_was_seen_and_marks_its_peak() -> None:
-    plot = next(found for found in plots(PAGES["bad"]) if found.findtext("title") == "milo-worker-v2: memory")
+    plot = next(found for found in PLOTS["bad"] if found.findtext("title") == "milo-worker-v2: memory")
     line = next(part for part in plot.iter("path") if part.get("class") == "line")
     assert str(line.get("d")).count("M") == 2
-    peak = bad().of(SERVICE_REPORTS)[1].memory_peak
+    peak = NIGHTS["bad"].of(SERVICE_REPORTS)[1].memory_peak
     assert peak is not None
     assert f"peak {peak / 1e6:.0f} MB" in [part.text for part in plot.iter("text")]
     assert any(part.get("class") == "limit" for part in plot.iter("line"))
 
 
 def test_bars_above_the_limit_are_hatched_and_unknown_hours_dotted() -> None:
-    plot = next(found for found in plots(PAGES["bad"]) if found.findtext("title") == "user_signals: rows per hour")
+    plot = next(found for found in PLOTS["bad"] if found.findtext("title") == "user_signals: rows per hour")
     fills = [part.get("fill") or "" for part in plot.iter("rect")]
     assert sum(fill.endswith("-wrong)") for fill in fills) == 1
     assert sum(fill.endswith("-unknown)") for fill in fills) == 1
@@ -149,15 +150,15 @@ def test_bars_above_the_limit_are_hatched_and_unknown_hours_dotted() -> None:
 
 
 def test_letters_are_never_scaled_with_the_width_of_the_page() -> None:
-    for plot in plots(PAGES["bad"]):
+    for plot in PLOTS["bad"]:
         if plot.get("role") == "img":
             assert plot.get("viewBox") is None
             assert all(not list(part.iter("text")) for part in plot.iter("svg") if part.get("viewBox"))
 
 
 def test_fifty_services_are_a_page_that_can_still_be_sent() -> None:
-    assert len(report_html(crowded())) < 600_000
-    assert len(report_html(good())) < 200_000
+    assert len(PAGES["crowded"]) < 600_000
+    assert len(PAGES["good"]) < 200_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

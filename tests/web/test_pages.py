@@ -45,7 +45,7 @@ def trouble(made: Night) -> None:
 
 @pytest.fixture(scope="module")
 def kept_bad(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    source = finish(recorded(tmp_path_factory.mktemp("bad"), night(3, begun=trouble, **ORDERED)))
+    source = finish(recorded(tmp_path_factory.mktemp("bad"), night(3, begun=trouble, every=240, **ORDERED)))
     now = datetime.now(UTC)
     source.quiet = [Silence("s1", "tree-builder", now, now + timedelta(hours=1), reason="it is being moved")]
     return source
@@ -53,7 +53,7 @@ def kept_bad(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 @pytest.fixture(scope="module")
 def kept_good(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    return finish(recorded(tmp_path_factory.mktemp("good"), night(3)))
+    return finish(recorded(tmp_path_factory.mktemp("good"), night(3, every=240)))
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ async def test_a_tile_has_the_uptime_of_a_day_with_the_blind_time_apart(tmp_path
         made.pm2.recovers()
         made["gateway"].stops()
 
-    source = await recorded(tmp_path, night(2, begun=away), rolled_up=True)
+    source = await recorded(tmp_path, night(2, begun=away, probes=frozenset({"pm2"})), rolled_up=True)
     told = said(await text(source, "/"))
     assert re.search(r"gateway critical : stopped [67]\d\.\d\d% up (19|2\d) min( \d+ s)? blind", told)
     assert re.search(r"tree-builder ok: online · \d+ MB 100% up (19|2\d) min( \d+ s)? blind", told)
@@ -192,7 +192,8 @@ async def test_what_is_explained_names_what_explains_it(tmp_path: Path) -> None:
         made["stream-listener"].stops()
         made.table.per_second = 0.0
 
-    told = said(await text(await recorded(tmp_path, night(2, begun=behind)), "/"))
+    watched = frozenset({"pm2", "postgres"})
+    told = said(await text(await recorded(tmp_path, night(2, begun=behind, probes=watched)), "/"))
     assert "Known and not told (1)" in told
     assert "explained by service_down: stream-listener" in told
 
