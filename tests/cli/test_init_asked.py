@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from monitord.config.loader import load
@@ -243,6 +244,8 @@ def test_where_there_is_a_env_it_adds_to_it(tmp_path: Path) -> None:
 def test_ctrl_c_while_it_asks_leaves_nothing_behind(tmp_path: Path) -> None:
     with at_a_terminal(tmp_path) as (process, terminal):
         until(terminal, "Watch the disk of /? [Y/n] ")
+        while psutil.Process(process.pid).status() != psutil.STATUS_SLEEPING:
+            time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         # One that comes between the question and the wait for its answer is heeded with the next.
         until(terminal, "nothing was written", lambda: process.send_signal(signal.SIGINT))

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ class Listener:
     @property
     def ids(self) -> list[str]:
         return [message.id for message in self.taken]
+
+
+def all_told(taken: Sequence[Message], number: int) -> bool:
+    """Whether so many messages came, those of a digest counted one by one."""
+    return sum(max(1, len(message.parts)) for message in taken) == number
 
 
 class Said:
@@ -302,15 +308,17 @@ async def test_where_many_are_taken_at_once_they_go_together_as_they_are(store: 
 
 
 async def test_what_waits_for_the_end_of_quiet_hours_is_then_one_digest(store: Store, said: Said) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=0.5)).timestamp()
-    await put(
-        store, message(severity="warning", identity="m-1"), message("resolved", "warning", identity="m-2"), due=soon
-    )
-    await put(store, message(identity="m-3"))
-    outbox, listener = Outbox(store, said.log, BOX), Listener()
-    await outbox.open([listener])
-    await listener.until(lambda: len(listener.taken) == 2)
-    await outbox.close(WAIT)
+    held_back = message(severity="warning", identity="m-1"), message("resolved", "warning", identity="m-2")
+    for seconds in (0.1, 2.0):  # where the machine is too busy to tell the critical one within the first
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        await put(store, *held_back, due=end.timestamp())
+        await put(store, message(identity="m-3"))
+        outbox, listener = Outbox(store, said.log, BOX), Listener()
+        await outbox.open([listener])
+        await listener.until(partial(all_told, listener.taken, 3))
+        await outbox.close(WAIT)
+        if listener.taken[0].id == "m-3":
+            break
     critical, held = listener.taken
     assert critical.id == "m-3"
     assert (held.kind, [part.id for part in held.parts]) == ("digest", ["m-1", "m-2"])

@@ -167,15 +167,17 @@ def test_with_a_name_server_that_never_answers_a_check_ends_in_time_and_the_rest
     given = {
         "MONITORD_POSTGRES__DSN": "postgres://u:p@db.example.org/d",
         "MONITORD_REDIS__URL": "redis://redis.example.org",
-        "MONITORD_PROBE_TIMEOUT": "1s",
         "MONITORD_PM2__HOME": "",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    done = subprocess.run(
-        [*unshare, script],
-        env=environment(tmp_path, given | {"PYTHONPATH": str(Path(__file__).parents[2])}), cwd=tmp_path,
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    report = json.loads(done.stdout)
+    for timeout in ("200ms", "2s"):  # where the machine is too busy to measure the host within the first
+        env = environment(tmp_path, given | {"MONITORD_PROBE_TIMEOUT": timeout})
+        done = subprocess.run(
+            [*unshare, script], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 2, done.stderr
+        report = json.loads(done.stdout)
+        if report["probes"]["host"]["status"] == "ok":
+            break
     assert report["probes"]["host"]["status"] == "ok"
     assert {report["probes"][name]["status"] for name in ("postgres", "redis")} == {"failed"}

@@ -47,7 +47,7 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
     return {
         "HOME": str(directory),
         "MONITORD_STATE_DIR": str(directory / "state"),
-        "MONITORD_CHECK_INTERVAL": "50ms",
+        "MONITORD_CHECK_INTERVAL": "20ms",
         "MONITORD_LOG_LEVEL": "debug",
         "MONITORD_PM2__HOME": "",
         "MONITORD_HTTP__LISTEN": "",
@@ -65,7 +65,7 @@ async def said_by(directory: Path, hours: AsyncIOScheduler, event: str, times: i
     try:
         async with asyncio.timeout(30):
             while said.getvalue().count(f'"{event}"') < times:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.005)
                 assert not running.done()
     finally:
         running.cancel()
@@ -93,7 +93,7 @@ async def test_no_verdict_is_told_unless_it_is_scheduled(tmp_path: Path) -> None
 async def test_cycles_go_on_when_the_scheduler_has_fallen_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "OVERDUE_SECONDS", 0.05)
+    monkeypatch.setattr(scheduler, "OVERDUE_SECONDS", 0.02)
     lines = await said_by(tmp_path, Silent(timezone=UTC), "cycle_completed", 2)
     assert "internal_error" not in {line["event"] for line in lines}
 

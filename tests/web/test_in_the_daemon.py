@@ -15,11 +15,13 @@ import httpx
 import pytest
 
 from monitord.storage.schema import FILE
-from tests.faults.watched import PATIENCE, Watched
+from tests.faults.watched import PATIENCE, Hosted, Watched
 from tests.notify.conftest import Receive, receive  # noqa: F401 - the fixture
 
 TOKEN = "a-token-of-the-tests"
 STOP_SECONDS = 5.0
+PACE = 0.05
+"""In place of the second between two reloads, and between two checks upon what was heard."""
 
 
 def free_port() -> int:
@@ -32,7 +34,7 @@ def settings(directory: Path, port: int, **more: str) -> dict[str, str]:
     return {
         "MONITORD_STATE_DIR": str(directory / "state"),
         "MONITORD_PM2__HOME": "",
-        "MONITORD_CHECK_INTERVAL": "200ms",
+        "MONITORD_CHECK_INTERVAL": "50ms",
         "MONITORD_HTTP__LISTEN": f"127.0.0.1:{port}",
         **more,
     }
@@ -90,7 +92,7 @@ async def test_an_open_stream_does_not_hold_up_the_stop(
 
 
 async def test_a_port_that_is_taken_costs_the_page_and_a_reload_brings_it(
-    tmp_path: Path, page: httpx.AsyncClient
+    tmp_path: Path, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(socket.socket()) as other:
         other.bind(("127.0.0.1", 0))
@@ -101,27 +103,27 @@ async def test_a_port_that_is_taken_costs_the_page_and_a_reload_brings_it(
         given = settings(tmp_path, taken)
         address = given.pop("MONITORD_HTTP__LISTEN")
         dotenv.write_text(f"MONITORD_HTTP__LISTEN={address}\n")
-        async with Watched(given, tmp_path) as daemon:
+        async with Hosted(given, tmp_path, monkeypatch, pace=PACE) as daemon:
             line = await daemon.until("page_unavailable")
             assert (line["level"], line["kind"]) == ("warning", "in_use")
             await daemon.check()
 
             dotenv.write_text(f"MONITORD_HTTP__LISTEN=127.0.0.1:{port_of(page)}\n")
-            daemon.process.send_signal(signal.SIGHUP)
+            daemon.signal(signal.SIGHUP)
             await daemon.until("page_listening")
             assert (await page.get("/healthz")).status_code == 200
             assert len(daemon.said("page_unavailable")) == 1
 
             mark = len(daemon.lines)
             dotenv.write_text(f"MONITORD_HTTP__LISTEN=127.0.0.1:{port_of(page)}\nMONITORD_HTTP__TOKEN={TOKEN}\n")
-            daemon.process.send_signal(signal.SIGHUP)
+            daemon.signal(signal.SIGHUP)
             await daemon.until("page_listening", mark)
             assert (await page.post("/api/check")).status_code == 401
             assert (await page.post("/api/check", headers={"authorization": f"Bearer {TOKEN}"})).status_code == 202
 
             mark = len(daemon.lines)
             dotenv.write_text("MONITORD_HTTP__LISTEN=\n")
-            daemon.process.send_signal(signal.SIGHUP)
+            daemon.signal(signal.SIGHUP)
             await daemon.until("settings_reloaded", mark)
             with pytest.raises(httpx.TransportError):
                 await page.get("/healthz")
@@ -157,7 +159,7 @@ async def test_a_job_that_was_answered_is_judged_though_the_daemon_is_killed_at_
         await daemon.process.wait()
     with pytest.raises(httpx.TransportError):  # nobody hears it, and the job is told so
         await page.post("/ping/backup")
-    async with Watched({**given, "MONITORD_CHECK_INTERVAL": "200ms"}, tmp_path) as daemon:
+    async with Watched({**given, "MONITORD_CHECK_INTERVAL": "50ms"}, tmp_path) as daemon:
         line = await daemon.until("alert_firing", rule="checkin_failed")
         assert (line["subject"], line["value"], line["severity"]) == ("backup", 3, "warning")
         await daemon.until("page_listening")
@@ -168,12 +170,14 @@ async def test_a_job_that_was_answered_is_judged_though_the_daemon_is_killed_at_
     assert daemon.said("internal_error") == []
 
 
-async def test_what_comes_in_through_the_page_waits_for_no_cycle(tmp_path: Path, page: httpx.AsyncClient) -> None:
+async def test_what_comes_in_through_the_page_waits_for_no_cycle(
+    tmp_path: Path, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checks = json.dumps({"backup": {"type": "checkin", "period": "1d"}})
-    more = {"MONITORD_CHECKS": checks, "MONITORD_CHECK_INTERVAL": "1h", "MONITORD_ORDERS__CONFIRM_EVERY": "100ms"}
+    more = {"MONITORD_CHECKS": checks, "MONITORD_CHECK_INTERVAL": "1h", "MONITORD_ORDERS__CONFIRM_EVERY": "20ms"}
     given = settings(tmp_path, port_of(page), MONITORD_HTTP__TOKEN=TOKEN) | more
     by = {"authorization": f"Bearer {TOKEN}"}
-    async with Watched(given, tmp_path) as daemon:
+    async with Hosted(given, tmp_path, monkeypatch, pace=PACE) as daemon:
         await daemon.until("page_listening")
         mark = len(daemon.lines)
         assert (await page.post("/ping/backup/fail", headers=by)).status_code == 200

@@ -81,11 +81,14 @@ async def test_one_that_takes_too_long_is_ended_with_all_that_it_has_started(
 ) -> None:
     pids = tmp_path / "pids"
     command = script(tmp_path, f"trap '' TERM; sleep 60 & echo $$ $! > {pids}; wait; wait")
-    began = time.monotonic()
-    error = await failure(command, 0.5)
-    assert time.monotonic() - began < 3.0
-    assert (error.kind, error.error) == ("timeout", "backup was not done within 0.5 s, and was ended")
-    ended = [int(pid) for pid in pids.read_text().split()]
+    for seconds in (0.1, 2.0):  # where the machine is too busy for it to begin in the first
+        began = time.monotonic()
+        error = await failure(command, seconds)
+        assert time.monotonic() - began < seconds + 2.5
+        if pids.exists() and (ended := [int(pid) for pid in pids.read_text().split()]):
+            break
+    assert (error.kind, error.error) == ("timeout", f"backup was not done within {seconds:g} s, and was ended")
+    assert len(ended) == 2
 
     async def are_gone() -> bool:
         return not any(_is_alive(pid) for pid in ended)
@@ -95,10 +98,13 @@ async def test_one_that_takes_too_long_is_ended_with_all_that_it_has_started(
 
 async def test_one_that_heeds_the_warning_may_end_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = tmp_path / "told"
-    monkeypatch.setattr(programs, "GRACE_SECONDS", 59.5)
     monkeypatch.setattr(programs, "_GRACE_SHARE", 1.0)
     command = script(tmp_path, f"trap 'echo warned > {told}; exit 0' TERM; sleep 60 & wait")
-    assert (await failure(command, 60.0)).kind == "timeout"
+    for warned_after in (0.1, 2.0):  # where the machine is too busy for it to begin in the first
+        monkeypatch.setattr(programs, "GRACE_SECONDS", 60.0 - warned_after)
+        assert (await failure(command, 60.0)).kind == "timeout"
+        if told.exists():
+            break
     assert told.read_text() == "warned\n"
 
 
