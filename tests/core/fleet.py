@@ -121,7 +121,7 @@ class Service:
             self.memory = round(low + (high - low) * (now % period) / period)
         elif self.memory_per_hour and self.memory is not None:
             self.memory += self.memory_per_hour * seconds / HOUR
-        if self.state == "online":
+        if self.error_rate and self.state == "online":
             # A little more and less than that: no two minutes are the same.
             self.error_lines += self.error_rate * seconds / 60 * (1 + 0.2 * math.sin(now / 200))
         self._tells(now)
@@ -360,6 +360,7 @@ class Table:
     counted: int = 0
     by_label: dict[int, float] = field(default_factory=dict)
     _rest: dict[str, float] = field(default_factory=dict)
+    _as_told: Told = field(default_factory=Told)
 
     @property
     def uncounted(self) -> Unmeasured | None:
@@ -448,24 +449,45 @@ class Table:
         self.inserted = self.deleted = self.live = self.changed = 0.0
         self.vacuums = self.analyses = 0
 
-    def samples(self, exact: frozenset[str], now: float, *, replica: bool) -> Iterator[Sample]:
+    def samples(self, exact: frozenset[str], now: float, *, replica: bool) -> Iterator[tuple[Sample, ...]]:
+        """What its counters tell, and how many rows were counted where that is asked."""
+        of = (self.oid, self.deleted, self.vacuums, self.analyses)
+        how = (self.counting, self.tells_commits, self.countable, replica)
+        standing = self._as_told.while_as((of, how), lambda: self._standing(replica=replica))
+        yield tuple(self._with_what_moves(*standing, replica=replica))
+        yield tuple(self._counted(exact, now, replica=replica))
+
+    def _standing(self, *, replica: bool) -> Iterator[Sample]:
+        """What mostly is as it was."""
         labels = {"table": self.name}
         yield sample("table_oid", self.oid, **labels)
-        yield sample("table_rows", self.rows, **labels)
-        yield sample("table_inserted", None if replica else math.floor(self.inserted), **labels)
         yield sample("table_deleted", None if replica else math.floor(self.deleted), **labels)
-        if self.heap_per_row:
-            yield sample("table_heap", math.floor(self.heap), **labels)
-            yield sample("table_written", math.floor(self.inserted + self.deleted), **labels)
         if self.counting and self.tells_commits:
-            told = {"updated": 0, "live": math.floor(self.live), "changed": math.floor(self.changed)}
-            told |= {"vacuums": self.vacuums, "analyses": self.analyses}
-            for name, value in told.items():
+            for name, value in (("updated", 0), ("vacuums", self.vacuums), ("analyses", self.analyses)):
                 yield sample(f"table_{name}", None if replica else value, **labels)
         yield sample("table_size", 1_100_000_000, "bytes", **labels)
         yield sample("table_countable", int(self.countable), **labels)
         if not self.counting:
             yield sample("table_counters", 0, **labels)
+
+    def _with_what_moves(self, oid: Sample, deleted: Sample, *others: Sample, replica: bool) -> Iterator[Sample]:
+        """What moves with each row, among what mostly is as it was."""
+        labels = (("table", self.name),)
+        yield oid
+        yield Sample("table_rows", labels, self.rows, "1")
+        yield Sample("table_inserted", labels, None if replica else math.floor(self.inserted), "1")
+        yield deleted
+        if self.heap_per_row:
+            yield Sample("table_heap", labels, math.floor(self.heap), "1")
+            yield Sample("table_written", labels, math.floor(self.inserted + self.deleted), "1")
+        if self.counting and self.tells_commits:
+            yield others[0]
+            yield Sample("table_live", labels, None if replica else math.floor(self.live), "1")
+            yield Sample("table_changed", labels, None if replica else math.floor(self.changed), "1")
+            others = others[1:]
+        yield from others
+
+    def _counted(self, exact: frozenset[str], now: float, *, replica: bool) -> Iterator[Sample]:
         if (self.name in exact or replica or not self.counting) and self.countable:
             if not self.counts:  # as the probe says that one did not finish in time
                 yield sample("table_recent", None, table=self.name, since="0")
@@ -520,6 +542,7 @@ class Group:
     # Labels off the grid, and how many seals carry each.
     odd: dict[int, int] = field(default_factory=dict)
     _advanced: float = -math.inf
+    _sealed_told: tuple[dict[int, int], dict[int, float]] = field(default_factory=lambda: ({}, {}))
     _seals_told: Told = field(default_factory=Told)
     _channels_told: Told = field(default_factory=Told)
 
@@ -554,8 +577,14 @@ class Group:
         since, until = now - self.window, math.inf if self.careless else now
         labels = [label for label in self.sealed if since <= label <= until]
         odd = {label: count for label, count in self.odd.items() if since <= label <= now}
-        of = (labels, odd, self.delay, self.sealed.copy(), self.sealed_at.copy())
+        of = (labels, odd, self.delay, self._as_sealed())
         return self._seals_told.while_as(of, lambda: self._samples(labels, odd))
+
+    def _as_sealed(self) -> tuple[dict[int, int], dict[int, float]]:
+        """What is sealed and when, as it is now: the same while nothing of it has changed."""
+        if self._sealed_told != (self.sealed, self.sealed_at):
+            self._sealed_told = (self.sealed.copy(), self.sealed_at.copy())
+        return self._sealed_told
 
     def _samples(self, labels: Iterable[int], odd: Mapping[int, int]) -> Iterator[Sample]:
         for label in sorted(labels):
@@ -572,8 +601,8 @@ class Group:
         first = -(-math.floor(now - self.window) // self.length) * self.length
         last = math.floor(now / self.length) * self.length - self.length
         newest = math.floor((now - self.grace) / self.length) * self.length - self.length
-        left_out = {label: frozenset(channels) for label, channels in self.left_out.items()}
-        of = (self.takes_part, first, last, newest, self.cemented, left_out, self.sealed.copy())
+        left_out = {label: frozenset(channels) for label, channels in self.left_out.items()} if self.left_out else None
+        of = (self.takes_part, first, last, newest, self.cemented, left_out, self._as_sealed())
         return self._channels_told.while_as(of, lambda: self._participation(first, last, newest))
 
     def _participation(self, first: int, last: int, newest: int) -> Iterator[Sample]:

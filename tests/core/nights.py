@@ -13,9 +13,11 @@ again the probes a decision asks for, as soon as it asks, and has counted exactl
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -44,7 +46,7 @@ from monitord.core.subjects.chain_facts import chain_settings
 
 from .chain import Chain
 from .cycles import Cycles, Look
-from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
+from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, Told, sample
 from .pipeline import Pipeline
 from .sessions import Sessions
 
@@ -64,10 +66,17 @@ ROSTER: Mapping[str, Expected] = {name: "periodic" if name == "cls-discovery" el
 ORDERS = StandingOrders(services=ROSTER, queues=("tree-builder",))
 EVERY = 30.0
 ABSENT = "absent"
+# What is told of a server by each reading of it.
+PM2_ANSWERS = (sample("pm2_latency", 1.5, "ms"),)
+POSTGRES_ANSWERS = (sample("response", 0.8, "ms"), sample("connections", 41))
 POSTGRES_REFUSES_NOTHING = tuple(sample("postgres_refusal", "", "", why=why) for why in ("connections", "readonly"))
-REDIS_REFUSES_NOTHING = tuple(
-    sample("redis_refusal", "", "", why=why) for why in ("misconf", "oom", "replica", "noreplicas", "connections")
+DATABASE_SIZE = (sample("database_size", 2_200_000_000, "bytes"),)
+LARGEST_TABLE = (sample("largest_table", 1_100_000_000, "bytes", table="user_signals"),)
+REDIS_ANSWERS = (
+    sample("redis_latency", 0.4, "ms"),
+    *(sample("redis_refusal", "", "", why=why) for why in ("misconf", "oom", "replica", "noreplicas", "connections")),
 )
+NONE_UNALIGNED = (sample("unaligned_labels", 0),)
 Kind = Literal["silence", "unsilence", "ack", "forget"]
 # For nights so long that a look every five minutes must do.
 LONG = replace(ORDERS, late_after=timedelta(minutes=15))
@@ -163,12 +172,17 @@ class Night(Cycles):
         self._exact: frozenset[str] = frozenset()
         self._awaited: frozenset[str] = frozenset()
         self._last: dict[str, Reading] = {}
+        # Of each probe what its reading was last made of.
+        self._made_of: dict[str, tuple[tuple[tuple[Sample, ...], ...], tuple[Unmeasured, ...], Reading]] = {}
+        self._told: dict[str, Told] = defaultdict(Told)
         self._live(0.0)
 
     def branch(self) -> Night:
         """This night once more, to go on by itself. What was seen and judged so far is shared: nothing changes it."""
         shared = (self.state, self.orders, *self.looks, *self._last.values())
-        return copy.deepcopy(self, {id(one): one for one in shared})
+        return copy.deepcopy(
+            self, {id(one): one for one in shared} | {id(self._made_of): {}, id(self._told): defaultdict(Told)}
+        )
 
     # The fleet
 
@@ -329,13 +343,13 @@ class Night(Cycles):
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
         # Generators: what is not taken is not made.
         disk_gap = () if self.host.disk_gap is None else (self.host.disk_gap,)
-        servers: dict[str, tuple[Server, Iterable[Sample], tuple[Unmeasured, ...]]] = {
+        servers: dict[str, tuple[Server, Iterable[tuple[Sample, ...]], tuple[Unmeasured, ...]]] = {
             "pm2": (self.pm2, self._of_pm2(), ()),
             "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
             "epochs": (self.epochs, self._of_epochs(), self.epochs_gaps),
-            "pipeline": (self.pipeline_server, self.pipeline.samples(self._asked_at), ()),
+            "pipeline": (self.pipeline_server, self._of_pipeline(), ()),
             "redis": (self.redis, self._of_redis(), _gaps(self.queues.values())),
-            "host": (self.machine, self.host.samples(), disk_gap),
+            "host": (self.machine, (self.host.samples() for _ in "1"), disk_gap),
         }
         if "checks" in wanted:
             taken = [
@@ -343,8 +357,8 @@ class Night(Cycles):
                 for name, check in self.checks.items()
             ]
             gaps = tuple(gap for _, gap in taken if gap is not None)
-            servers["checks"] = (self.checking, iter([s for samples, _ in taken for s in samples]), gaps)
-        readings = {name: reading(name, *server) for name, server in servers.items() if name in wanted}
+            servers["checks"] = (self.checking, (samples for samples, _ in taken), gaps)
+        readings = {name: self._read(name, *server) for name, server in servers.items() if name in wanted}
         if "chain" in wanted and not self._is_told("chain"):
             asked = self._awaited if probes is not None else frozenset[str]()
             readings["chain"] = self.chain.taken(self.chain_server, self.now, asked, whole=probes is None)
@@ -354,23 +368,29 @@ class Night(Cycles):
         if self.instead:
             readings = {name: self._as_told(found) for name, found in readings.items()}
         if probes is None:
-            own = (
-                sample("cycle_late", self._late, "seconds"),
-                sample("cycle_took", 0.05, "seconds"),
-                sample("memory", 60 << 20),
-            )
-            readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
+            readings["monitord"] = Reading("monitord", self._of_itself(), gaps=self.own_gaps)
         for name, found in readings.items():
             self._is_sorted_as_before(found)
             self._last[name] = found
         return readings
 
+    def _read(
+        self, probe: str, server: Server, made: Iterable[tuple[Sample, ...]], gaps: tuple[Unmeasured, ...]
+    ) -> Reading:
+        """A probe's reading of a server; the same as before while all that it is made of is."""
+        if (failure := server.trouble()) is not None:
+            return Reading(probe, failure=failure, duration_ms=5000.0)
+        parts = tuple(made)
+        if (last := self._made_of.get(probe)) is not None and last[1] == gaps and _are(parts, last[0]):
+            return last[2]
+        found = Reading(probe, tuple(itertools.chain.from_iterable(parts)), gaps=gaps, duration_ms=1.5)
+        self._made_of[probe] = parts, gaps, found
+        return found
+
     def _is_sorted_as_before(self, found: Reading) -> None:
         """As a replayed recording: a reading of the very samples of the one before is not sorted by names anew."""
         last = self._last.get(found.probe)
-        if last is None or len(last.samples) != len(found.samples):
-            return
-        if all(map(operator.is_, found.samples, last.samples)):
+        if last is not None and last is not found and _are(found.samples, last.samples):
             found.sort_as(last)
 
     def _is_told(self, probe: str) -> bool:
@@ -396,27 +416,35 @@ class Night(Cycles):
         samples = (s if value is s.value else replace(s, value=value) for s, value in told if value != ABSENT)
         return replace(found, samples=tuple(samples))
 
-    def _of_pm2(self) -> Iterator[Sample]:
-        for service in self.services:
-            yield from service.samples()
-        if values := ";".join(of_word(one.told)[1] for one in self.services if one.told and one.state == "online"):
-            yield sample("app_values", values, "")
-        yield sample("pm2_latency", 1.5, "ms")
-        yield from self._of_bus()
+    def _of_itself(self) -> tuple[Sample, ...]:
+        return (
+            sample("cycle_late", self._late, "seconds"),
+            sample("cycle_took", 0.05, "seconds"),
+            sample("memory", 60 << 20),
+        )
 
-    def _of_bus(self) -> Iterator[Sample]:
+    def _of_pm2(self) -> Iterator[tuple[Sample, ...]]:
+        for service in self.services:
+            yield service.samples()
+        if values := ";".join(of_word(one.told)[1] for one in self.services if one.told and one.state == "online"):
+            yield (sample("app_values", values, ""),)
+        yield PM2_ANSWERS
+        if self.bus_since is not None:
+            self.bus_unread += 1000 * self.bus_storms
+            lines = [(service.name, service.error_lines) for service in self.services if service.error_lines]
+            of = (self.bus_since, self.bus_unread, lines, self.unheard)
+            yield self._told["bus"].while_as(of, lambda: self._of_bus(lines))
+
+    def _of_bus(self, lines: Iterable[tuple[str, float]]) -> Iterator[Sample]:
         """What the present monitord has counted of error lines since it listens to PM2's bus."""
-        if self.bus_since is None:
-            return
         yield sample("error_lines_since", self.bus_since, "timestamp")
-        self.bus_unread += 1000 * self.bus_storms
         if self.bus_unread:
             yield sample("error_lines_unread", self.bus_unread)
         counted: dict[str, float] = {}
-        for service in self.services:
-            counted[service.name] = counted.get(service.name, 0.0) + service.error_lines
-        for name, lines in counted.items():
-            if heard := round(lines - self.unheard.get(name, 0.0)):
+        for name, of_one in lines:
+            counted[name] = counted.get(name, 0.0) + of_one
+        for name, written in counted.items():
+            if heard := round(written - self.unheard.get(name, 0.0)):
                 yield sample("error_lines", heard, service=name)
 
     def bus_is_heard(self) -> None:
@@ -435,44 +463,61 @@ class Night(Cycles):
         if self.bus_since is not None:
             self.bus_since, self.bus_unread = self.now, 0
 
-    def _of_postgres(self) -> Iterator[Sample]:
-        yield sample("response", 0.8, "ms")
-        yield sample("connections", 41)
-        yield from self.sessions.samples()
-        yield sample("database_size", 2_200_000_000, "bytes")
-        yield sample("replica", int(self.replica))
-        if self.replica:
-            lag = 0.0 if self.replay_stopped is None else self.clock.now - self.replay_stopped
-            yield sample("replica_lag", lag if self.tells_lag else None, "seconds")
+    def _of_postgres(self) -> Iterator[tuple[Sample, ...]]:
+        yield POSTGRES_ANSWERS
+        yield self.sessions.samples()
+        yield DATABASE_SIZE
+        lag = None if self.replay_stopped is None else self.clock.now - self.replay_stopped
+        of = (self.replica, lag, self.tells_lag)
+        yield self._told["replica"].while_as(of, lambda: self._of_a_replica(lag or 0.0))
         if self.database_error is not None:
-            yield sample("server_clock", self.clock.now + self.database_error, "timestamp")
-        yield sample("system_identifier", self.system, "")
-        yield sample("server_started", self.server_started, "timestamp")
-        yield sample("database_oid", self.database[1], database=self.database[0])
-        yield from POSTGRES_REFUSES_NOTHING
+            yield (Sample("server_clock", (), self.clock.now + self.database_error, "timestamp"),)
+        yield self._told["server"].while_as((self.system, self.server_started, self.database), self._of_the_server)
+        yield POSTGRES_REFUSES_NOTHING
         for table in self.tables.values():
             if table.gap is None:
                 yield from table.samples(self._exact, self._asked_at, replica=self.replica)
+        away = [self.epochs.failure, *(table.gap for table in self.tables.values())]
+        yield self._told["defaults"].while_as((away, self.orders), self._of_defaults)
+        yield LARGEST_TABLE
+
+    def _of_a_replica(self, lag: float) -> Iterator[Sample]:
+        yield sample("replica", int(self.replica))
+        if self.replica:
+            yield sample("replica_lag", lag if self.tells_lag else None, "seconds")
+
+    def _of_the_server(self) -> Iterator[Sample]:
+        yield sample("system_identifier", self.system, "")
+        yield sample("server_started", self.server_started, "timestamp")
+        yield sample("database_oid", self.database[1], database=self.database[0])
+
+    def _of_defaults(self) -> Iterator[Sample]:
         for name in defaults(self.orders):
             gap, failure = self.tables[name].gap if name in self.tables else None, self.epochs.failure
             away = failure if name == SEALS else gap
             yield sample("there", int(away is None or away.kind != "missing"), table=name)
-        yield sample("largest_table", 1_100_000_000, "bytes", table="user_signals")
 
-    def _of_epochs(self) -> Iterator[Sample]:
+    def _of_epochs(self) -> Iterator[tuple[Sample, ...]]:
         for group in self.groups.values():
-            yield from group.samples(self._asked_at)
-        yield sample("unaligned_labels", 0)
+            yield group.samples(self._asked_at)
+        yield NONE_UNALIGNED
         for group in self.groups.values():
-            yield from group.participation(self._asked_at)
+            yield group.participation(self._asked_at)
 
-    def _of_redis(self) -> Iterator[Sample]:
-        yield from self.keyspace.samples()
-        yield sample("redis_latency", 0.4, "ms")
-        yield from REDIS_REFUSES_NOTHING
+    def _of_pipeline(self) -> Iterator[tuple[Sample, ...]]:
+        yield tuple(self.pipeline.samples(self._asked_at))
+
+    def _of_redis(self) -> Iterator[tuple[Sample, ...]]:
+        yield self.keyspace.samples()
+        yield REDIS_ANSWERS
         for queue in self.queues.values():
             if queue.gap is None:
-                yield from queue.samples()
+                yield queue.samples()
+
+
+def _are(some: Sequence[object], others: Sequence[object]) -> bool:
+    """Whether they are the very same objects, one by one."""
+    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 def watching(*probes: str, orders: StandingOrders = ORDERS, every: float = EVERY) -> Night:

@@ -155,8 +155,13 @@ def comes_back(state: State) -> None:
     back = decode(State, json.loads(written))
     again = json.dumps(encode(back))
     # Not compared by pytest: it would explain at length how two whole states differ.
-    same = back == state and (again == written or _as_floats(again) == _as_floats(written))
+    same = back == state and (again == written or any(of(again) == of(written) for of in (_as_whole, _as_floats)))
     assert same, "a snapshot does not give this state back"
+
+
+def _as_whole(written: str) -> str:
+    """The text without the fractions that are none. What else may end so is compared by the states themselves."""
+    return written.replace(".0,", ",").replace(".0]", "]").replace(".0}", "}")
 
 
 def _as_floats(written: str) -> str:

@@ -19,7 +19,7 @@ from .vocabulary import failure
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.toml"), key=lambda path: int(path.stem.partition("-")[0]))
 # So many of a night's snapshots are read back, and so many of its observations recorded; some nights are judged again.
-MOST_CUTS, RECORDED = 3, 24
+MOST_CUTS, RECORDED = 2, 16
 IN_PIECES = frozenset(path.stem for path in FILES[::20])
 
 # What has fooled, or could fool, a watch of this fleet; each is a night, or several.
@@ -101,8 +101,8 @@ def _is_judged_the_same_across_snapshots(night: Played) -> None:
 
 
 def _some(places: list[int], most: int) -> list[int]:
-    """So many of these places at most, evenly spread, and the last."""
-    return places if len(places) <= most else [places[n * (len(places) - 1) // (most - 1)] for n in range(most)]
+    """So many of these places at most, evenly spread, and the last: of the first nothing has happened yet."""
+    return places if len(places) <= most else [places[(n + 1) * len(places) // most - 1] for n in range(most)]
 
 
 def _finds_what_its_rules_declare(night: Played) -> None:

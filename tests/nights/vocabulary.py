@@ -115,6 +115,7 @@ def matching(phrase: str) -> list[str]:
     return [template for template in PHRASES if _pattern(template).fullmatch(phrase)]
 
 
+@functools.cache
 def understood(phrase: str) -> str:
     """The template of a phrase. ValueError, with the nearest that there is, where there is none."""
     found = matching(phrase)
