@@ -187,11 +187,11 @@ def _explanation(
     """What explains a finding; of one that fires already only what is known to have begun before it."""
     if not isinstance(judgement, Finding):
         return None
-    since = alert.first_seen if alert is not None else now
-    cause = inhibition.explanation(judgement, probe, since, book, history, orders, now, aftermaths)
-    if alert is not None and alert.state == "firing" and (cause is None or not inhibition.inhibits_firing(cause)):
+    since, fires = (now, False) if alert is None else (alert.first_seen, alert.state == "firing")
+    if fires and not aftermaths and not any(map(inhibition.inhibits_firing, book.values())):  # nearly always
         return None
-    return cause
+    cause = inhibition.explanation(judgement, probe, since, book, history, orders, now, aftermaths)
+    return None if fires and cause is not None and not inhibition.inhibits_firing(cause) else cause
 
 
 def flapping(

@@ -120,18 +120,32 @@ def _causes(
     rule = declared(finding.rule)
     workers, dies = rule.workers(finding, orders), rule.host_may_cause(finding)
     for cause in book.values():
-        if not holds(cause, orders):
-            continue
-        is_dead = any(
-            has_dead_role(service, patterns, history, book, orders, now.timestamp())
-            for service in declared(cause.rule).dead_services(cause)
-            for patterns in workers
-        )
-        took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
-        is_short = dies and _starves(cause, since, history, now)
-        is_other = _is_behind(cause, finding) or _is_gone_with(cause, finding, probe, since)
-        if is_dead or took or is_short or is_other or _has_no_room(cause, finding, since, history, orders, now):
+        if holds(cause, orders) and (
+            (bool(workers) and _is_dead(cause, workers, history, book, orders, now))
+            or _serves_no_more(cause, finding, since)
+            or _nothing_came(cause, finding, history, orders, now, now)
+            or (dies and _starves(cause, since, history, now))
+            or _is_behind(cause, finding)
+            or _is_gone_with(cause, finding, probe, since)
+            or _has_no_room(cause, finding, since, history, orders, now)
+        ):
             yield cause
+
+
+def _is_dead(
+    cause: Alert,
+    workers: tuple[tuple[str, ...], ...],
+    history: History,
+    book: Book,
+    orders: StandingOrders,
+    now: datetime,
+) -> bool:
+    """Whether nobody is left who does the work of a service that an alert says to do none."""
+    return any(
+        has_dead_role(service, patterns, history, book, orders, now.timestamp())
+        for service in declared(cause.rule).dead_services(cause)
+        for patterns in workers
+    )
 
 
 def _is_gone_with(cause: Alert, finding: Finding, probe: str, since: datetime) -> bool:
@@ -287,9 +301,9 @@ def has_dead_role(
 
 def works(name: str, history: History, book: Book, orders: StandingOrders, now: float) -> bool:
     """Whether a process of a service lives and has not just died: a loop is over once the service outlived it."""
-    service = since_given_up_ended(history.services.get(name))
-    if service is None:
+    if (known := history.services.get(name)) is None:
         return False
+    service = since_given_up_ended(known)
     processes = [
         process for process in service.lives.values() if process.state == "online" and process.process not in FROZEN
     ]

@@ -171,9 +171,10 @@ def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Tran
 def _firing(
     alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, inhibited_by: Alert | None
 ) -> tuple[Alert, Transition | None]:
-    alert = replace(alert, worst=_worse(alert.worst or alert.finding, finding))
+    worst = _worse(alert.worst or alert.finding, finding)
     if finding.severity == alert.severity:
-        return replace(alert, finding=finding, toward="", count=0, counted_at=None), None
+        return replace(alert, finding=finding, worst=worst, toward="", count=0, counted_at=None), None
+    alert = replace(alert, worst=worst)
     counted = _counted(replace(alert, finding=finding), "step", now, orders)
     if is_calmer := _is_calmer(alert, finding):
         counted = _calmer(counted, now)

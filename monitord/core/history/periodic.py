@@ -27,7 +27,7 @@ def with_runs(
         at for instance, process in processes.items() if (at := _began(process, old.get(instance), now)) is not None
     ]
     is_up = any(process.state in UP for process in processes.values())
-    usual = rhythm_of(name, service, orders)
+    usual = rhythm_of(name, service, orders) if began else None  # of rest alone no limit is asked
     limit = usual.limit if usual is not None else None
     return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
 

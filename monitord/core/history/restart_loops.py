@@ -141,9 +141,9 @@ def unrest(service: ServiceHistory, now: float, window: float, loops_past: int) 
     return DailyRestarts(count, apart, max(since, tallies[0].first), tallies[-1].last, kinds)
 
 
-def since_given_up_ended(service: ServiceHistory | None) -> ServiceHistory | None:
+def since_given_up_ended(service: ServiceHistory) -> ServiceHistory:
     """The service as if it had begun when somebody last took up what PM2 had given up on: that loop is at its end."""
-    if service is None or (at := service.taken_up_at) is None:
+    if (at := service.taken_up_at) is None:
         return service
     batches = tuple(batch for batch in service.batches if batch.end > at)
     return replace(service, batches=batches, deaths=tuple(end for end in service.deaths if end.at > at))

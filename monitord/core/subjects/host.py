@@ -40,8 +40,7 @@ def update_full(
 def disk_high(path: str, observation: Observation, history: History, orders: StandingOrders) -> base.Answer:
     """A disk past the limits, by space (percent, as df counts it) or by inodes, whichever is worse."""
     reading = observation.readings["host"]
-    space, free = reading.number("disk_used", path=path), reading.number("disk_free", path=path)
-    inodes = reading.number("disk_inodes_used", path=path)
+    space, inodes = reading.number("disk_used", path=path), reading.number("disk_inodes_used", path=path)
     found = [(round(used, 2), what) for used, what in ((space, "space"), (inodes, "inodes")) if used is not None]
     if not found:
         return "it cannot be measured"
@@ -49,6 +48,7 @@ def disk_high(path: str, observation: Observation, history: History, orders: Sta
     warning, critical = orders.disk_limits(path)
     if used <= warning:  # without inodes there are none that could run out; space there always is
         return "its space is not told" if space is None else None
+    free = reading.number("disk_free", path=path)
     is_critical = used > critical
     limit = critical if is_critical else warning
     left = "" if free is None else f"; {humanize.size(free)} are left"
@@ -79,9 +79,12 @@ def disk_filling(path: str, observation: Observation, history: History, orders: 
     used, series = reading.number("disk_used", path=path), history.trends.get(forecasts.disk_key(path))
     if used is None or series is None:
         return "it cannot be measured"
-    outlook = forecasts.disk_outlook(path, series, history.trends.get(forecasts.fast_disk_key(path)), used, now, orders)
+    fast = history.trends.get(forecasts.fast_disk_key(path))
+    if series.trend is None and (fast is None or fast.trend is None):  # nearly always
+        return None
+    outlook = forecasts.disk_outlook(path, series, fast, used, now, orders)
     if outlook is None:
-        fast, fast_terms = history.trends.get(forecasts.fast_disk_key(path)), forecasts.fast_disk_terms(orders, path)
+        fast_terms = forecasts.fast_disk_terms(orders, path)
         past = trends.is_past(series, terms)
         past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
         return forecasts.PAST if past else None

@@ -8,6 +8,7 @@ from monitord.core import humanize
 from monitord.core.anomalies import forecasts, trends
 from monitord.core.anomalies.trends import Outlook
 from monitord.core.history.model import History
+from monitord.core.latest import latest_by
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_status
@@ -15,17 +16,21 @@ from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryConte
 from monitord.core.subjects.fleet import all_of_them, faces_users, fleet, of_service, state_now
 from monitord.core.subjects.pm2_report import MEMORY_STABLE
 
+_latest_limit: Final = latest_by(StandingOrders.memory_limit)
+
 
 def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance uses more memory than ordered."""
     for name, _, processes in fleet(history, orders):
-        most, limit = -math.inf, orders.memory_limit(name)
+        most = -math.inf
         for process in processes.values():
-            if process.memory is not None and process.memory > most:
-                most = process.memory
+            memory = process.memory
+            if memory is not None and memory > most:
+                most = memory
         if most == -math.inf and any(process.state == "online" for process in processes.values()):
             yield Unknown("service_memory_high", name, "PM2 did not report its memory")
             continue
+        limit = _latest_limit(orders, name)
         if most <= limit:
             continue
         summary = f"{name} uses {humanize.size(most)} of memory, past its limit of {humanize.size(limit)}."

@@ -28,10 +28,11 @@ def limited_services(orders: StandingOrders) -> dict[str, str]:
 
 def limits_of_nothing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Limits that judge nothing. While PM2 lists nothing at all, that is another finding."""
-    known = {name for name, service in history.services.items() if service.lives}
+    limited = limited_services(orders)
+    known = {name for name, service in history.services.items() if service.lives} if limited else ()
     if not known:
         return
-    for name, variable in limited_services(orders).items():
+    for name, variable in limited.items():
         if name in known or name in expected(history, orders):
             continue
         error = f"{variable} sets limits for it, and PM2 has no service of that name"

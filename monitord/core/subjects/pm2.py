@@ -8,7 +8,7 @@ from monitord.core.anomalies.forecasts import update_memory
 from monitord.core.copying import replace
 from monitord.core.history.error_lines import update_errors
 from monitord.core.history.model import History
-from monitord.core.history.process_states import next_settling
+from monitord.core.history.process_states import PASSING, next_settling
 from monitord.core.history.processes import update_fleet
 from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
@@ -105,8 +105,13 @@ def _settles(history: History, orders: StandingOrders, now: float) -> float | No
     """In how many seconds a process on its way up or down must have arrived (None: none is, or PM2 cannot be read)."""
     if history.reading("pm2") is None:
         return None
-    processes = [process for service in history.services.values() for process in service.lives.values()]
-    return next_settling(processes, now)
+    passing = [
+        process
+        for service in history.services.values()
+        for process in service.lives.values()
+        if process.state in PASSING
+    ]
+    return next_settling(passing, now) if passing else None
 
 
 def _forget(name: str, history: History, orders: StandingOrders) -> History | None:

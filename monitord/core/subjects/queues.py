@@ -50,13 +50,13 @@ def queue_failing(name: str, observation: Observation, history: History, orders:
 def queue_stalled(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """Jobs wait or are active, and for long none was started or finished; a queue that somebody paused is none."""
     now, reading = observation.now.timestamp(), observation.readings["redis"]
-    run, limit = history.queues.get(name), orders.stall_limit(name)
-    counts = [reading.number(f"queue_{state}", queue=name) for state in ("waiting", "active")]
+    run = history.queues.get(name)
+    counts = [reading.number("queue_waiting", queue=name), reading.number("queue_active", queue=name)]
     if run is None or None in counts:
         return UNTOLD
     if run.still_since is None:
         return None
-    still = round(history.watched_seconds("redis", run.still_since, now), 3)
+    still, limit = round(history.watched_seconds("redis", run.still_since, now), 3), orders.stall_limit(name)
     if still <= limit:
         return None
     waiting, active = (int(count or 0) for count in counts)
@@ -75,10 +75,10 @@ def queue_stalled(name: str, observation: Observation, history: History, orders:
 @of_each(lambda orders: orders.queues)
 def queue_job_old(name: str, observation: Observation, history: History, orders: StandingOrders) -> Answer:
     """The job that is next has waited longer than somebody allowed; where nobody did, nothing is judged."""
-    reading = observation.readings["redis"]
-    limit, age = orders.oldest_limit(name), reading.number("queue_oldest", queue=name)
-    if limit is None:
+    if (limit := orders.oldest_limit(name)) is None:
         return NOT_JUDGED
+    reading = observation.readings["redis"]
+    age = reading.number("queue_oldest", queue=name)
     if reading.number("queue_waiting", queue=name) is None:
         return UNTOLD
     if age is None or age <= limit:

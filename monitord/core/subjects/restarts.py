@@ -28,10 +28,13 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
     """
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
     for name, _, processes in fleet.unsettled(history, orders):
-        service = restart_loops.since_given_up_ended(history.services.get(name))
-        restarts = recent_restarts(service, now, window) if service else 0
+        known = history.services.get(name)
+        if known is None or not known.batches or not processes:  # what is gone dies no more
+            continue
+        service = restart_loops.since_given_up_ended(known)
+        restarts = recent_restarts(service, now, window)
         warning, critical = orders.restart_limits(name)
-        if service is None or restarts <= warning or not processes:  # what is gone dies no more
+        if restarts <= warning:
             continue
         loop = restart_loops.restart_loop_of(service, now, window)
         is_critical = restarts > critical
@@ -52,10 +55,13 @@ def service_unstable(observation: Observation, history: History, orders: Standin
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
     day = restart_loops.DAY_WINDOWS * window
     for name, _, processes in fleet.unsettled(history, orders):
-        service, (warning, _) = history.services.get(name), orders.restart_limits(name)
+        service = history.services.get(name)
+        if service is None or not service.tallies or not processes:
+            continue
+        warning, _ = orders.restart_limits(name)
         limit = restart_loops.QUARTER_WINDOWS * warning
-        found = restart_loops.unrest(service, now, window, warning) if service is not None else None
-        if service is None or found is None or found.apart <= limit or not processes:
+        found = restart_loops.unrest(service, now, window, warning)
+        if found is None or found.apart <= limit:
             continue
         if recent_restarts(service, now, window) > warning:
             yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
