@@ -25,7 +25,7 @@ def delay_of(label: int, sealed_at: object, now: float, length: int) -> int | No
     A time in the future, in milliseconds, or from before the label was due teaches nothing. Clocks of two machines
     may differ a little: a seal up to a sixtieth of an epoch early was in time.
     """
-    if not isinstance(sealed_at, int | float):
+    if not isinstance(sealed_at, (int, float)):
         return None
     due, slack = label + length, max(2.0, length / 60)
     if not due - slack <= sealed_at <= now + slack:

@@ -65,7 +65,7 @@ class SealingHabits:
 
 _NONE: Final[Mapping[int, int]] = {}
 # What was learned last, and of what: of the same nothing more is.
-_last: tuple[dict[str, SealingHabits], tuple[tuple[str, ...], int, int, list[list[Sample]]]] | None = None
+_last: tuple[dict[str, SealingHabits], tuple[tuple[str, ...], int, int, dict[str, list[Sample]]]] | None = None
 # Of a group that nothing is known of yet.
 NOTHING_LEARNED: Final = SealingHabits()
 
@@ -76,23 +76,29 @@ def update_epochs(
     """The past of the groups ordered, with one reading in it; nearly every one is the same until a label ends."""
     global _last
     length = calendar(orders).length
-    asked = orders.groups, length, int(now // length), [[*reading.named(name)] for name in (*_NAMED, *_BY_LABEL)]
+    told = {name: [*reading.named(name)] for name in (*_NAMED, *_BY_LABEL)}
+    asked = orders.groups, length, int(now // length), told
     if _last is not None and _last[0] is learned and _last[1] == asked:
         return _last[0]
     found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}
-    named = [s for name in _NAMED for s in reading.named(name)]
+    named = [s for name in _NAMED for s in told[name]]
     settled = {
         group: past.delays.newest - OPEN_LABELS * length
         for group, past in learned.items()
         if past.delays.newest is not None and past.delays.length == length
     }
+    oldest = 0 if settled.keys() < set(orders.groups) else min(settled.values(), default=0)
+    is_told = True
     for name, by_group in found.items():
-        for s in reading.named(name):
+        for s in [s for s in told[name] if int(s.labels[0][1]) >= oldest]:
             (_, epoch), (_, group) = s.labels  # labels are sorted by name
-            label = int(epoch)
+            label, value = int(epoch), s.value
             if label < settled.get(group, 0):
                 continue
-            value = delay_of(label, s.value, now, length) if name == "seal_at" else s.value
+            if name == "seal_at":
+                # A seal by a clock that is ahead counts once it is no longer in the future.
+                is_told = is_told and not (isinstance(value, (int, float)) and value > now)
+                value = delay_of(label, value, now, length)
             if isinstance(value, int) and label + length <= now:
                 by_group.setdefault(group, {})[label] = value
     out = {}
@@ -108,8 +114,6 @@ def update_epochs(
             _silence(before.silence, new["seal_participating"], mine, length),
             before.habit if delays is before.delays else sealing_delays.habit(before.habit, delays),
         )
-    # A seal by a clock that is ahead counts once it is no longer in the future.
-    is_told = not any(isinstance(s.value, int | float) and s.value > now for s in reading.named("seal_at"))
     _last = (out, asked) if is_told else None
     return out
 

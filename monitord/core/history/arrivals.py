@@ -32,7 +32,7 @@ def numbers_of(reading: Reading) -> Mapping[str, Numbers]:
     tables: dict[str, dict[str, float | None]] = {}
     for s in reading.samples:
         if s.name in _OF_TABLE:
-            value = s.value if isinstance(s.value, int | float) else None
+            value = s.value if isinstance(s.value, (int, float)) else None
             tables.setdefault(s.label("table"), {})[s.name] = value
     return tables
 

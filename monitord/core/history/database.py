@@ -51,9 +51,11 @@ def update_seals(history: History, sealed: Sealed, now: float, orders: StandingO
     if known is None:
         return history
     labels, newest = _labels(sealed, orders.groups)
-    if any(label > now for label in newest.values()):  # what a clock that is ahead has sealed is nobody's yet
+    if max(newest.values(), default=0) > now:  # what a clock that is ahead has sealed is nobody's yet
         labels = {group: frozenset(label for label in found if label <= now) for group, found in labels.items()}
         newest = {group: max(found) for group, found in labels.items() if found}
+    if newest == known.sealed and not (history.vanished or history.vanished_times):  # nearly always
+        return history
     gone = vanished(known, labels, int(now - window_seconds(orders)))
     if gone:
         return replace(history, vanished=gone, vanished_times=history.vanished_times + 1)

@@ -199,8 +199,9 @@ def _known(
     labels: tuple[tuple[int, int | None], ...], nobodys: tuple[int, ...], group: str, now: float, turns: Turns
 ) -> _Known:
     length, expected, due_last = turns.length, turns.expected, turns.current - turns.length
-    channels = {label: count for label, count in labels if label <= now}
-    empty = frozenset(nobodys) - channels.keys()
+    newest_label = max([label for label, _ in labels], default=-math.inf)
+    channels = dict(labels) if newest_label <= now else {label: count for label, count in labels if label <= now}
+    empty = frozenset(nobodys) - channels.keys() if nobodys else frozenset[int]()
     # Where nothing is sealed, what went before the window counts as done if its first labels are nobody's.
     before = turns.before
     latest = max(channels, default=None)
@@ -208,7 +209,7 @@ def _known(
     done = begin if begin > due_last else passing_over(begin, empty, due_last, length)
     passed_over = max(0, (done - begin) // length)
     is_known = latest is not None or passed_over > 0
-    last_due = max((label for label in channels if label <= expected), default=before if not channels else None)
+    last_due = max([label for label in channels if label <= expected], default=before if not channels else None)
     newest = None if last_due is None else passing_over(last_due, empty, expected, length)
     found = Seals(
         group=group,
@@ -216,9 +217,11 @@ def _known(
         latest=latest,
         latest_due=newest if channels or newest != before else None,
         missed=tuple(
-            label
-            for label in range(min(channels, default=expected) + length, expected + 1, length)
-            if label not in channels and label not in empty
+            [
+                label
+                for label in range(min(channels, default=expected) + length, expected + 1, length)
+                if label not in channels and label not in empty
+            ]
         ),
         channels_sealed=None if latest is None else channels[latest],
         age_seconds=None,
@@ -229,5 +232,5 @@ def _known(
         found,
         None if latest is None else latest + length,
         done + length if is_known else None,
-        max([label for label, _ in labels], default=-math.inf),
+        newest_label,
     )

@@ -126,19 +126,22 @@ def _quiet(
 
 def _counts(reading: Reading) -> dict[str, Counts]:
     """What was counted exactly, by table: of a window with two bounds, unless it stopped at its cap."""
+    told = {name: [*reading.named(name)] for name in ("table_recent", "table_newest", "table_arrived")}
+    if not any(told.values()):  # nearly always
+        return {}
     rows: dict[str, dict[str, int]] = {}
     newest: dict[str, dict[str, int]] = {}
     unfinished = set()
-    for s in reading.named("table_recent"):
+    for s in told["table_recent"]:
         if isinstance(s.value, int):
             rows.setdefault(s.label("table"), {})[s.label("since")] = s.value
         else:
             unfinished.add(s.label("table"))
-    for s in reading.named("table_newest"):
+    for s in told["table_newest"]:
         if isinstance(s.value, int):
             newest.setdefault(s.label("table"), {})[s.label("since")] = s.value
     found: dict[str, Counts] = {}
-    for s in reading.named("table_arrived"):
+    for s in told["table_arrived"]:
         if not isinstance(s.value, int):
             continue
         name, since = s.label("table"), s.label("since")

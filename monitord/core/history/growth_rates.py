@@ -65,9 +65,13 @@ def flow_limit(name: str, table: TableHistory | None, orders: StandingOrders) ->
     return base if table is None or not learns(name, orders) else quiet_hours.widened(table.quiet, base)
 
 
-def stall(
-    history: History, name: str, table: TableHistory, now: float, orders: StandingOrders, share: float = 1.0
+def stall(history: History, name: str, table: TableHistory, now: float, orders: StandingOrders) -> Overrun | None:
+    """For how long past its limit no row has come into a table; None: it is not past it."""
+    return overrun(history, table, flow_limit(name, table, orders), now)
+
+
+def overrun(
+    history: History, table: TableHistory, limit: HourlyLimit, now: float, share: float = 1.0
 ) -> Overrun | None:
-    """For how long past its limit (or this share of it) no row has come into a table; None: it is not past it."""
-    limit = flow_limit(name, table, orders)
+    """For how long past such a limit, or this share of it, no row has come into a table; None: it is not past it."""
     return limit.overrun(table.last_row_at, now, partial(history.watched_seconds, "postgres"), share)

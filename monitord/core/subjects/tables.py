@@ -191,11 +191,12 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
     for name, table in history.tables.items():
         if not table.indexed:
             continue
-        audit_every = min(growth_rates.flow_limit(name, table, orders).at(now) / 3, epoch * 0.8)
+        limit = growth_rates.flow_limit(name, table, orders)
+        audit_every = min(limit.at(now) / 3, epoch * 0.8)
         since = None if table.exact_at is None else now - table.exact_at
         audit_due = since is None or since >= audit_every or (table.unexplained and since >= audit_every / SOONER)
         doubtful = table.refuted or not table.trusted or table.proven_at is None
-        if audit_due or doubtful or growth_rates.stall(history, name, table, now, orders, share=0.5):
+        if audit_due or doubtful or growth_rates.overrun(history, table, limit, now, share=0.5):
             wanted.add(name)
     return frozenset(wanted)
 
