@@ -311,8 +311,9 @@ found["api"] = json.dumps(openapi.document())
 found["night"] = complaints(play(night(Path("tests/nights/999-tide.toml"))))
 (fault,) = [fault for fault in FAULTS if fault.rule == "tide_high"]
 found["how_soon"] = delay(fault, 1.0)
-# What pytest would rewrite of its plugins is imported by then, and need not be.
+# What pytest would rewrite of its plugins is imported by then, and need not be. It tidies up after other runs, too.
 OWN = ("-q", "-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider", "--noconftest")
+OWN = (*OWN, "-p", "no:hypothesispytest", "--basetemp", "own")
 with redirect_stdout(io.StringIO()) as told:
     failed = pytest.main([*OWN, "tests/probes/test_tide.py"])
 found["own_test"] = [int(failed), told.getvalue()]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,12 +20,16 @@ from .program import PATIENCE, environment, monitord
 
 Offered = Callable[..., list[str]]
 
+# Each question is a line of words between quotes; what is offered ends with a line that no word is.
 _DRIVE = """
 source ./monitord.bash
 function=$(complete -p monitord | sed 's/.* -F \\([^ ]*\\) .*/\\1/')
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
-"$function"
-printf '%s\\n' "${COMPREPLY[@]}"
+while IFS= read -r words; do
+  eval "COMP_WORDS=($words)"
+  COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMP_LINE="${COMP_WORDS[*]}"; COMP_POINT=${#COMP_LINE}; COMPREPLY=()
+  "$function"
+  printf '%s\\n' "${COMPREPLY[@]}" "that is all"
+done
 """
 
 
@@ -34,7 +40,7 @@ def script(shell: str, directory: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def offered(tmp_path_factory: pytest.TempPathFactory) -> Offered:
+def offered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offered]:
     """What bash offers for the words typed, the last of them unfinished."""
     bash = shutil.which("bash")
     if bash is None:
@@ -44,20 +50,22 @@ def offered(tmp_path_factory: pytest.TempPathFactory) -> Offered:
     (directory / "notes.txt").touch()
     (directory / "night").mkdir()
 
-    def ask(*words: str) -> list[str]:
-        done = subprocess.run(
-            [bash, "--norc", "-c", _DRIVE, "bash", "monitord", *words],
-            cwd=directory,
-            env=environment(directory),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-        )
-        assert done.stderr == ""
-        return [word.strip() for word in done.stdout.splitlines() if word]
+    with subprocess.Popen(
+        [bash, "--norc", "-c", _DRIVE], cwd=directory, env=environment(directory), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as shell:  # fmt: skip
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        told, answered = shell.stdin, iter(shell.stdout.readline, "")
 
-    return ask
+        def ask(*words: str) -> list[str]:
+            told.write(shlex.join(("monitord", *words)) + "\n")
+            told.flush()
+            return [word.strip() for word in iter(partial(next, answered), "that is all\n") if word.strip()]
+
+        yield ask
+        _, complaints = shell.communicate(timeout=PATIENCE)
+    assert (shell.returncode, complaints) == (0, "")
 
 
 def commands(

@@ -418,8 +418,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, site = tmp_path_factory.mktemp("source") / "example", tmp_path_factory.mktemp("site")
     shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps",
-         "--no-build-isolation", "--target", str(site), str(source)],
+        [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--offline", "--no-config", "--no-cache",
+         "--no-deps", "--no-build-isolation", "--python", sys.executable, "--target", site, source],
         check=True, timeout=100,
     )  # fmt: skip
     return site
