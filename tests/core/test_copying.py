@@ -11,6 +11,7 @@ import pytest
 from monitord.core.copying import replace, slot_by_slot
 from monitord.core.engine import State
 from monitord.core.history.model import History
+from monitord.core.history.process_model import FleetRestart
 from monitord.core.model import Reading, sample
 from monitord.core.orders import StandingOrders
 
@@ -22,6 +23,7 @@ from monitord.core.orders import StandingOrders
         (StandingOrders(), {"tables": ("orders",), "probes": frozenset({"host"})}),
         (Reading("redis", (sample("redis_keys", 3),)), {"duration_ms": 2.5}),
         (State(), {}),
+        (FleetRestart(3.0, "reboot"), {"kind": "deployment", "is_empty": True}),
     ],
 )
 def test_a_copy_is_equal_to_that_of_dataclasses_and_leaves_what_it_was_made_of(
@@ -31,6 +33,8 @@ def test_a_copy_is_equal_to_that_of_dataclasses_and_leaves_what_it_was_made_of(
     assert replace(thing, **changes) == dataclasses.replace(thing, **changes)
     assert type(replace(thing, **changes)) is type(thing)
     assert thing == before
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(replace(thing, **changes), dataclasses.fields(thing)[0].name, 4.0)
 
 
 @pytest.mark.parametrize("thing", [Reading("redis"), History()])

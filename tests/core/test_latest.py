@@ -1,6 +1,6 @@
 """The last answer is given again to the very same two things, and to nothing that is only equal to them."""
 
-from monitord.core.latest import latest
+from monitord.core.latest import latest, latest_same
 
 
 def test_only_the_very_same_things_are_not_asked_about_again() -> None:
@@ -14,3 +14,15 @@ def test_only_the_very_same_things_are_not_asked_about_again() -> None:
     assert (known(things, "a"), known(things, "a"), len(asked)) == (2, 2, 1)
     assert (known([1, 2], "a"), len(asked)) == (2, 2)
     assert (known(things, "b"), len(asked)) == (2, 3)
+
+
+def test_the_very_same_things_in_the_same_order_have_the_same_answer() -> None:
+    asked: list[tuple[list[int], ...]] = []
+
+    def answer(of: tuple[list[int], ...]) -> int:
+        asked.append(of)
+        return len(asked)
+
+    known, one, other = latest_same(answer), [1], [2]
+    assert [known((one, other)), known((one, other))] == [1, 1]
+    assert [known((other, one)), known((other,)), known(([2],))] == [2, 3, 4]

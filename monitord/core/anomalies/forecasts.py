@@ -111,14 +111,10 @@ def _in_spans(terms: Terms, limit: float, superseded_above: float, least: timede
     )
 
 
+@latest_by
 def fast_disk_terms(orders: StandingOrders, path: str) -> Terms | None:
     """What a disk that fills fast is judged by; None where readings come too seldom for anything faster."""
-    return _fast_disk_terms(disk_terms(orders, path), orders.late_after)
-
-
-@lru_cache(maxsize=16, typed=True)
-def _fast_disk_terms(terms: Terms, late_after: timedelta) -> Terms | None:
-    often = late_after.total_seconds() / LATE_CYCLES
+    terms, often = disk_terms(orders, path), orders.late_after.total_seconds() / LATE_CYCLES
     span = max(FAST * terms.span, FAST_READINGS * often * BUCKETS_PER_SPAN)
     return replace(terms, span=span, ahead=FAST_AHEAD, lately=FAST_LATELY) if span < terms.span else None
 

@@ -7,7 +7,7 @@ have reached its limit soon enough, reckoned from no more than it has shown.
 import math
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from monitord.core.anomalies.regression import Points, Slope, median, share, slope, troughs
 
@@ -15,6 +15,7 @@ from monitord.core.anomalies.regression import Points, Slope, median, share, slo
 BUCKETS_PER_SPAN = 10
 # How many of the newest buckets are searched for a trend, the longest window first.
 LOOKS = (100, 80, 56, 40, 28, 20, 14, 10)
+LEAST_BUCKETS: Final = min(LOOKS)
 POINTS_PER_LOOK = 20
 LAST_POINTS = 4
 # The least that a rise must amount to: this share of the limit, and so many times the scatter about its line.
@@ -85,34 +86,36 @@ class Trend:
     agreement: float
 
 
-class Bucket(NamedTuple):
-    """A closed bucket as the trend detection uses it: when it began, and its lowest and highest reading."""
+class Buckets(NamedTuple):
+    """Closed buckets, oldest first: when each began, and its lowest and highest reading."""
 
-    at: float
-    low: float
-    high: float
+    at: list[float]
+    low: list[float]
+    high: list[float]
 
 
-def steady_rise(buckets: list[Bucket], now: float, terms: Terms, *, held: bool) -> Trend | None:
+def steady_rise(buckets: Buckets, now: float, terms: Terms, *, held: bool) -> Trend | None:
     """The longest steady rise that will soon reach the limit; one that is `held` is kept until clearly over."""
     for look in LOOKS:
-        if look <= len(buckets):
-            trend = _rise(buckets[-look:], buckets[:-look], now, terms, held=held)
+        if look <= len(buckets.low):
+            trend = _rise(Buckets(*(each[-look:] for each in buckets)), buckets.low[:-look], now, terms, held=held)
             if trend is not None:
                 return trend
     return None
 
 
-def _rise(buckets: list[Bucket], past: list[Bucket], now: float, terms: Terms, *, held: bool) -> Trend | None:
-    span = len(buckets) * terms.width
+def _rise(buckets: Buckets, past: list[float], now: float, terms: Terms, *, held: bool) -> Trend | None:
+    """The rise of these buckets; `past` are the lowest readings of those before them."""
+    ats, lows, highs = buckets
+    span = len(lows) * terms.width
     reach = min(terms.horizon, terms.ahead * span) * (HELD_REACH if held else 1.0)
-    third = len(buckets) // 3
-    first, last = _level(buckets[:third]), _level(buckets[-third:])
-    between = buckets[-1 - third // 2].at - buckets[third // 2].at
+    third = len(lows) // 3
+    first, last = median(lows[:third]), median(lows[-third:])
+    between = ats[-1 - third // 2] - ats[third // 2]
     # Cheap and rough: most of what is healthy ends here.
-    if last <= first or (terms.limit - buckets[-1].high) * between > 2 * reach * (last - first):
+    if last <= first or (terms.limit - highs[-1]) * between > 2 * reach * (last - first):
         return None
-    points = troughs([(bucket.at, bucket.low) for bucket in buckets], POINTS_PER_LOOK)
+    points = troughs(list(zip(ats, lows, strict=True)), POINTS_PER_LOOK)
     whole = slope(points)
     half = (len(points) + 1) // 2
     # A burst that is gone does not clear what was reported.
@@ -126,7 +129,8 @@ def _rise(buckets: list[Bucket], past: list[Bucket], now: float, terms: Terms, *
     rise = max(RISE_OF_LIMIT * terms.limit, RISE_OF_SCATTER * scatter) * (HELD_RISE if held else 1.0)
     if ends - origin < rise or points[-1][1] < (origin + ends) / 2:
         return None
-    top = share([bucket.high - base - whole.middle * (bucket.at + terms.width) for bucket in buckets], TOP)
+    tops = [high - base - whole.middle * (at + terms.width) for at, high in zip(ats, highs, strict=True)]
+    top = share(tops, TOP)
     level = base + whole.middle * now + max(0.0, top)
     slowest, fastest = min(whole.low, *halves), max(whole.high, *halves)
     slack = CAUTION * (scatter + terms.grain) + whole.middle * terms.width / 2
@@ -154,24 +158,21 @@ def _rise(buckets: list[Bucket], past: list[Bucket], now: float, terms: Terms, *
     )
 
 
-def _level(buckets: list[Bucket]) -> float:
-    return median([bucket.low for bucket in buckets])
-
-
-def _has_ended(buckets: list[Bucket], slope: float, terms: Terms) -> bool:
-    if not terms.lately or len(buckets) <= terms.lately:
+def _has_ended(buckets: Buckets, slope: float, terms: Terms) -> bool:
+    ats, lows, _ = buckets
+    if not terms.lately or len(lows) <= terms.lately:
         return False
-    newest, before = buckets[-1], buckets[-1 - terms.lately]
-    return newest.low - before.low < LATELY_SLOPE * slope * (newest.at - before.at)
+    before = -1 - terms.lately
+    return lows[-1] - lows[before] < LATELY_SLOPE * slope * (ats[-1] - ats[before])
 
 
 def _longest(room: float, slack: float, slowest: float) -> float:
     return (room + slack) / slowest if slowest > 0 else math.inf
 
 
-def _is_known(level: float, past: list[Bucket]) -> bool:
+def _is_known(level: float, past: list[float]) -> bool:
     """Whether it was at this level before this rise, and came down by itself: it is watched until the end is near."""
-    return len(past) >= BUCKETS_PER_SPAN and level <= share([bucket.low for bucket in past], KNOWN)
+    return len(past) >= BUCKETS_PER_SPAN and level <= share(past, KNOWN)
 
 
 def _stayed(points: Points) -> Points:

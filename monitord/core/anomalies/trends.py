@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from monitord.core.anomalies.trend_detection import Bucket, Terms, Trend, steady_rise
+from monitord.core.anomalies.trend_detection import LEAST_BUCKETS, Buckets, Terms, Trend, steady_rise
 from monitord.core.copying import replace, slot_by_slot, with_these
 
 # So many buckets are remembered: ten least spans.
@@ -40,6 +40,7 @@ class TrendSeries:
 
 
 _read: Final = with_these(TrendSeries, "at", "low", "high", "watched")
+_opened: Final = with_these(TrendSeries, "begun", "at", "low", "high", "watched", "troughs", "swings", "trend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,17 @@ def update(series: TrendSeries, value: float, now: float, terms: Terms) -> Trend
     watched = since if since <= terms.blind_after else 0.0
     open_from = series.begun + len(series.troughs) * series.width
     if now < open_from + series.width:
-        low, high = series.low, series.high
-        return _read(series, now, min(low, value), max(high, value), series.watched + watched)
+        low, high = min(series.low, value), max(series.high, value)
+        return _read(series, now, low, high, series.watched + watched)
     skipped = math.floor((now - open_from) / series.width) - 1
     before = min(watched, open_from + series.width - series.at)
-    closed = replace(_closed(series, series.watched + before, skipped, terms), at=now)
-    within = min(watched - before, (now - closed.begun) % series.width)
-    following = replace(closed, low=value, high=value, watched=within)
-    return replace(following, trend=_trend(following, terms))
+    begun, troughs, swings = _closed(series, series.watched + before, skipped, terms)
+    within = min(watched - before, (now - begun) % series.width)
+    trend = None
+    if len(troughs) >= LEAST_BUCKETS:
+        buckets = _buckets(begun, series.width, troughs, swings, terms.grain)
+        trend = steady_rise(buckets, now, terms, held=series.trend is not None)
+    return _opened(series, begun, now, value, value, within, troughs, swings, trend)
 
 
 def outlook(series: TrendSeries, now: float, terms: Terms) -> Outlook | None:
@@ -143,8 +147,14 @@ def _lowest(series: TrendSeries, count: int, terms: Terms) -> float:
     return min([series.low, *lows])
 
 
-def _closed(series: TrendSeries, watched: float, skipped: int, terms: Terms) -> TrendSeries:
-    """The series with its open bucket closed, and those in which nobody watched behind it; the oldest go."""
+Grains = tuple[int | None, ...]
+
+
+def _closed(series: TrendSeries, watched: float, skipped: int, terms: Terms) -> tuple[float, Grains, Grains]:
+    """When the first bucket begins, the troughs and the swings, with the open bucket closed; the oldest go.
+
+    Behind it come those in which nobody watched.
+    """
     trough = swing = None
     if watched >= series.width / 2:
         trough = round(series.low / terms.grain)
@@ -152,15 +162,17 @@ def _closed(series: TrendSeries, watched: float, skipped: int, terms: Terms) -> 
     blind = (None,) * min(skipped, BUCKETS_KEPT)
     lows, swings = (*series.troughs, trough, *blind), (*series.swings, swing, *blind)
     gone = len(series.troughs) + 1 + skipped - min(len(lows), BUCKETS_KEPT)
-    return replace(
-        series, begun=series.begun + gone * series.width, troughs=lows[-BUCKETS_KEPT:], swings=swings[-BUCKETS_KEPT:]
+    return series.begun + gone * series.width, lows[-BUCKETS_KEPT:], swings[-BUCKETS_KEPT:]
+
+
+def _buckets(begun: float, width: float, troughs: Grains, swings: Grains, grain: float) -> Buckets:
+    """The buckets in which somebody watched."""
+    return Buckets(
+        [begun + number * width for number, low in enumerate(troughs) if low is not None],
+        [low * grain for low in troughs if low is not None],
+        [
+            (low + swing) * grain
+            for low, swing in zip(troughs, swings, strict=True)
+            if low is not None and swing is not None
+        ],
     )
-
-
-def _trend(series: TrendSeries, terms: Terms) -> Trend | None:
-    buckets = [
-        Bucket(series.begun + number * series.width, low * terms.grain, (low + swing) * terms.grain)
-        for number, (low, swing) in enumerate(zip(series.troughs, series.swings, strict=True))
-        if low is not None and swing is not None
-    ]
-    return steady_rise(buckets, series.at, terms, held=series.trend is not None)

@@ -24,8 +24,13 @@ LONG_AGO: Final = 0.0
 _OWN: Final = StandingOrders()
 
 
-def _declared() -> list[tuple[Subject, Defaults]]:
-    return [(subject, subject.defaults) for subject in registered() if subject.defaults is not None]
+def _declared() -> tuple[tuple[Subject, Defaults], ...]:
+    return _of(registered())
+
+
+@latest_equal
+def _of(subjects: tuple[Subject, ...]) -> tuple[tuple[Subject, Defaults], ...]:
+    return tuple((subject, subject.defaults) for subject in subjects if subject.defaults is not None)
 
 
 @latest
@@ -109,14 +114,23 @@ def settle(
 def _without(observation: Observation, orders: StandingOrders, applied: StandingOrders) -> Observation:
     if applied is orders:  # nearly always: nothing is off
         return observation
-    readings = dict(observation.readings)
-    for probe in orders.probes - applied.probes:
-        readings.pop(probe, None)
-    for subject, _ in _declared():
-        off = frozenset(subject.named(orders)) - frozenset(subject.named(applied))
-        if off and (reading := readings.get(subject.name)) is not None and reading.gaps:
-            readings[subject.name] = replace(reading, gaps=tuple(gap for gap in reading.gaps if gap.subject not in off))
-    return observation if readings == observation.readings else replace(observation, readings=readings)
+    probes, members = _off(orders, applied)
+    readings = {probe: reading for probe, reading in observation.readings.items() if probe not in probes}
+    is_same = len(readings) == len(observation.readings)
+    for name, off in members.items():
+        if (reading := readings.get(name)) is not None and any(gap.subject in off for gap in reading.gaps):
+            readings[name] = replace(reading, gaps=tuple(gap for gap in reading.gaps if gap.subject not in off))
+            is_same = False
+    return observation if is_same else replace(observation, readings=readings)
+
+
+@latest
+def _off(orders: StandingOrders, applied: StandingOrders) -> tuple[frozenset[str], Mapping[str, frozenset[str]]]:
+    """The probes that do not apply, and of the subjects of the others the members that do not."""
+    members = {
+        subject.name: frozenset(subject.named(orders)) - frozenset(subject.named(applied)) for subject, _ in _declared()
+    }
+    return orders.probes - applied.probes, {name: off for name, off in members.items() if off}
 
 
 def found(orders: StandingOrders, history: History) -> StandingOrders:

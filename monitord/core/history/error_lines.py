@@ -42,6 +42,11 @@ class ServiceErrors:
     at_least: bool = False
 
 
+_UNHEARD: Final = ServiceErrors()
+_NOTHING_WRITTEN: Final = ServiceErrors(per_minute=0.0)
+
+
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class ErrorHistory:
     """What is known of error lines. `services` are those that wrote any within the days that are kept.
@@ -66,7 +71,7 @@ class ErrorHistory:
 
     def of(self, service: str) -> ServiceErrors:
         """What is known of one service: of one that wrote nothing that it wrote nothing, once that was heard."""
-        return self.services.get(service) or ServiceErrors(per_minute=None if self.heard_at is None else 0.0)
+        return self.services.get(service) or (_UNHEARD if self.heard_at is None else _NOTHING_WRITTEN)
 
     def usual(self, service: str) -> float | None:
         """The most that a service wrote a minute on all days that are kept but one; None before the first is over."""
@@ -112,8 +117,7 @@ def update_errors(
     if now - window_at < WINDOW_SECONDS:
         same = lines == known.lines and unread == known.unread
         return known if same else replace(known, lines=lines, unread=unread)
-    closed = _closed(replace(known, lines=lines, unread=unread), window_at, now, orders, services)
-    return replace(closed, window_at=now, before=lines, unread_before=unread, heard_at=now)
+    return _closed(replace(known, lines=lines, unread=unread), window_at, now, orders, services)
 
 
 def _lines(reading: Reading, services: Mapping[str, object]) -> Iterator[tuple[str, float]]:
@@ -146,8 +150,16 @@ def _closed(
             one = replace(one, today=0.0, days=(*one.days, one.today)[-DAYS:])
         if one.since is not None or one.above or one.today or one.per_minute or any(one.days):
             found[name] = one
-    days = min(DAYS, known.days + is_day_over)
-    return replace(known, services=found, listened=0.0 if is_day_over else listened, days=days)
+    return replace(
+        known,
+        services=found,
+        listened=0.0 if is_day_over else listened,
+        days=min(DAYS, known.days + is_day_over),
+        window_at=now,
+        before=known.lines,
+        unread_before=known.unread,
+        heard_at=now,
+    )
 
 
 def _with_window(

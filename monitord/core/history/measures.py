@@ -16,6 +16,8 @@ def update_counter(history: History, name: str, total: float | None, now: float,
     was = history.measures.get(name)
     if was is None:
         return _with(history, name, Measure(since=now, last=total))
+    if total == was.last and not was.points:  # nearly always
+        return history
     rise = total - was.last if was.last is not None and total >= was.last else total
     return _with(history, name, replace(was, last=total, points=with_rise(was.points, rise, now, window)))
 
@@ -55,7 +57,9 @@ def update_fall(history: History, name: str, value: float | None, now: float, le
     """A number that may fall at once from `least` to such a share; what from is kept until it is at half of that."""
     if value is None:
         return history
-    was = history.measures.get(name, Measure(since=now))
+    was = history.measures.get(name) or Measure(since=now)
+    if value == was.last and not was.points:
+        return history
     fell = was.last is not None and was.last >= least and value <= was.last * share
     if fell and was.last is not None:
         return _with(history, name, replace(was, last=value, points=((now, was.last),)))
@@ -82,7 +86,9 @@ def update_jobs(
     for name in reading.values("queue_waiting", "queue"):
         run = history.queues.get(name)
         if run is not None:
-            queues[name] = _failures(_still(run, reading, name, before, now), reading, name, now, window)
+            following = _failures(_still(run, reading, name, before, now), reading, name, now, window)
+            if following is not run:
+                queues[name] = following
     return replace(history, queues={**history.queues, **queues}) if queues else history
 
 
@@ -100,7 +106,7 @@ def _still(run: QueueHistory, reading: Reading, name: str, before: float | None,
     counts = [reading.number(f"queue_{state}", queue=name) for state in ("waiting", "active")]
     moved, paused = reading.number("queue_moved", queue=name), reading.number("queue_is_paused", queue=name)
     if moved == 1 or paused == 1 or not any(counts):
-        return replace(run, still_since=None)
+        return run if run.still_since is None else replace(run, still_since=None)
     if moved == 0 and run.still_since is None:
         return replace(run, still_since=now if before is None else before)
     return run
@@ -113,5 +119,8 @@ def _failures(run: QueueHistory, reading: Reading, name: str, now: float, window
     if total is not None and run.failures_total is not None:
         counted = max(0.0, total - run.failures_total)
     new = max(since or 0.0, counted)
-    points = with_rise(run.failures, new, now, window)
-    return replace(run, failures=points, failures_total=run.failures_total if total is None else total)
+    points = with_rise(run.failures, new, now, window) if new > 0 or run.failures else ()
+    total = run.failures_total if total is None else total
+    if points == run.failures and total == run.failures_total:  # nearly always
+        return run
+    return replace(run, failures=points, failures_total=total)

@@ -36,7 +36,8 @@ class BlindSpan:
     answered: bool = False
 
 
-@dataclass(frozen=True)  # without slots, as the history itself
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
 class TableHistory:
     """A watched table's counters and what they add up to.
 
@@ -223,7 +224,8 @@ class Step:
     cycles: int = 0
 
 
-@dataclass(frozen=True)  # without slots it is copied as a whole: it is, a dozen times in each cycle
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
 class History:
     """All that is kept between cycles besides the alerts.
 

@@ -29,7 +29,8 @@ def with_runs(
     is_up = any(process.state in UP for process in processes.values())
     usual = rhythm_of(name, service, orders) if began else None  # of rest alone no limit is asked
     limit = usual.limit if usual is not None else None
-    return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
+    runs = seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit)
+    return service if runs is service.runs else replace(service, runs=runs)
 
 
 def _began(process: Process, was: Process | None, now: float) -> float | None:

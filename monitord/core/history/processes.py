@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any, Final
 
 from monitord.core.app_numbers import of_each, of_word
@@ -19,7 +19,8 @@ from monitord.core.history.process_events import BusReports, dated, events_of
 from monitord.core.history.process_model import Batch, Process, ProcessEnd, ServiceHistory, keep_told
 from monitord.core.history.process_states import WAITING, followed, may_rest
 from monitord.core.history.restart_loops import tallied
-from monitord.core.model import OperatorAction, Reading, RestartKind, ServiceEvent, Value
+from monitord.core.latest import latest_same
+from monitord.core.model import OperatorAction, Reading, RestartKind, Sample, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 
 # States whose beginning PM2's list gives.
@@ -72,16 +73,17 @@ def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
     """Name -> pm_id -> Process, from one good reading of the pm2 probe."""
     return {
         service: {instance: listed.process() for instance, listed in processes.items()}
-        for service, processes in _listed(reading).items()
+        for service, processes in _listed(reading.samples).items()
     }
 
 
-def _listed(reading: Reading) -> dict[str, dict[str, _Listed]]:
+@latest_same
+def _listed(samples: tuple[Sample, ...]) -> Mapping[str, Mapping[str, _Listed]]:
     rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
     labels: tuple[tuple[str, str], ...] | None = None
     row: dict[str, Value] = {}
     told: Iterator[str] = iter(())
-    for s in reading.samples:
+    for s in samples:
         if s.labels is labels:  # a probe reports one process after the other
             row[s.name] = s.value
         elif s.name.startswith("service_"):
@@ -132,7 +134,7 @@ def update_fleet(
     """The history after one good reading of PM2 (the last was at `before`), and what happened between."""
     listed = {
         name: processes
-        for name, processes in _listed(reading).items()
+        for name, processes in _listed(reading.samples).items()
         # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
         if name in orders.services
         or not all(one.told.get("service_self") or one.told.get("service_module") for one in processes.values())
@@ -243,6 +245,9 @@ def update_fleet(
         left_behind = tuple(name for name in last.left_behind if name not in seen)
         last = replace(last, left_behind=left_behind, is_empty=last.is_empty and left_behind == last.left_behind)
     daemon = reading.by.identity if reading.by is not None else history.daemon
+    is_same = [*services] == [*history.services] and all(map(is_, services.values(), history.services.values()))
+    if is_same and roster == history.roster and last is history.fleet_restart and daemon == history.daemon:
+        return history, events
     return replace(history, services=services, roster=roster, fleet_restart=last, daemon=daemon), events
 
 
@@ -280,7 +285,7 @@ def _at_rest(
         if was.since is None or was.state == "stopping":
             return None
         told = was.told
-        if told != now.told:
+        if told is not now.told and told != now.told:
             if _as_told(now.process()) != _as_told(was):
                 return None
             told = now.told

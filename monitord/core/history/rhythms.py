@@ -98,7 +98,7 @@ def seen(
     starts = sorted(at for at in began if at <= now + _SHORT)
     if runs is None:
         return Runs(now, last=starts[-1] if starts else None, up_at=now if is_up else None)
-    following = replace(runs, blind=runs.blind + dark, unseen=runs.unseen or dark > 0)
+    following = replace(runs, blind=runs.blind + dark, unseen=True) if dark > 0 else runs
     for at in starts:
         if following.last is not None and at <= following.last + _SHORT:
             continue

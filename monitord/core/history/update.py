@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from monitord.core.alerting.silences import forget
-from monitord.core.copying import replace
+from monitord.core.copying import replace, with_these
 from monitord.core.history.clocks import update_clocks
 from monitord.core.history.model import BlindSpan, History
 from monitord.core.history.restarts import update_acts, update_exits
 from monitord.core.model import Failure, Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Updated
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 
@@ -21,6 +22,7 @@ KEEP_BLIND_SPANS = 500
 ANSWERED: frozenset[Kind] = frozenset({"auth", "permission", "internal"})
 # What one subject that is no part of monitord may keep between cycles, as JSON: it is written in every cycle.
 KEEP_BYTES = 64 * 1024
+_with_samples: Final = with_these(Reading, "samples")
 
 
 def update(
@@ -47,16 +49,20 @@ def update(
     for subject in registered():
         if (reading := good.get(subject.name)) is not None:
             last = before.get(subject.name)
+            updates: list[Updated] = []
             try:
-                updates = [subject.update(history, reading, last, now, orders)]
-                if for_rules and subject.update_for_rules is not None:
-                    updates.append(subject.update_for_rules(updates[0].history, reading, last, now, orders))
-                _check(history.by_subject, updates[-1].history.by_subject)
+                following = history
+                for move_on in (subject.update, subject.update_for_rules if for_rules else None):
+                    if move_on is not None:
+                        updates.append(move_on(following, reading, last, now, orders))
+                        following = updates[-1].history
+                if following.by_subject is not history.by_subject:
+                    _check(history.by_subject, following.by_subject)
             except Exception as error:  # noqa: BLE001 - a bug in one subject must not blind all the others
                 reason = str(error) if isinstance(error, KeptError) else why(error)
                 faults[subject.name] = f"what is known of {subject.title} could not be updated ({reason})"
                 continue
-            history = updates[-1].history
+            history = following
             for updated in updates:
                 events += updated.events
                 notes += updated.notes
@@ -83,13 +89,14 @@ def update_readings(history: History, observation: Observation, orders: Standing
     """The readings kept, and each probe's blind spells brought up to date."""
     now = observation.now.timestamp()
     readings, taken, blind = dict(history.readings), dict(history.taken_at), dict(history.blind)
+    limit = orders.late_after.total_seconds()
     for name, reading in observation.readings.items():
         seen = reading
         if reading.failure is None and name in history.broken:  # it is measured, and nobody can judge it
             seen = replace(reading, failure=Failure("internal", history.broken[name]))
-        blind[name] = _spells(blind.get(name, ()), taken.get(name), history.at, seen, now, orders)
+        blind[name] = _spells(blind.get(name, ()), taken.get(name), history.at, seen, now, limit)
         subject = subject_named(name)
-        readings[name] = reading if subject is None or subject.keeps_samples else replace(reading, samples=())
+        readings[name] = reading if subject is None or subject.keeps_samples else _with_samples(reading, ())
         if reading.failure is None:
             taken[name] = now
     return replace(history, at=now, readings=readings, taken_at=taken, blind=blind)
@@ -101,14 +108,14 @@ def _spells(
     seen: float | None,
     reading: Reading,
     now: float,
-    orders: StandingOrders,
+    limit: float,
 ) -> tuple[BlindSpan, ...]:
     """One probe's blind spells after one more reading: a failure opens one, a good reading closes it.
 
     `last` is when it was last taken and good, `seen` when anything was last taken: since then monitord did not run.
+    Longer than `limit` (seconds) without a good reading, it was blind.
     What failed before that and fails after it in the same way is held to have failed all along.
     """
-    limit = orders.late_after.total_seconds()
     if not spans and reading.failure is None and (last is None or now - last <= limit):  # nearly always
         return ()
     kept = [s for s in spans if s.end is None or s.end > now - KEEP_BLIND_SECONDS][-KEEP_BLIND_SPANS:]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
-from monitord.core.copying import replace
+from monitord.core.copying import replace, with_these
 from monitord.core.dependencies import logs_of
 from monitord.core.history.measures import update_jobs
 from monitord.core.history.model import History, QueueHistory
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
 
 
+_followed: Final = with_these(QueueHistory, "since", "first", "last", "deep_since", "third_at", "thirds")
+
+
 def update_queues(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the redis probe: each queue's rise, and its lowest and highest readings."""
     found = {}
@@ -48,14 +51,14 @@ def update_queues(history: History, reading: Reading, now: float, orders: Standi
         fell = depth < run.last
         begins = fell or depth <= run.first  # it fell, or has not begun to rise
         began, thirds = _thirds(run, float(depth), now, width)
-        found[name] = replace(
+        found[name] = _followed(
             run,
-            since=now if begins else run.since,
-            first=float(depth) if begins else run.first,
-            last=float(depth),
-            deep_since=None if not deep else now if fell or run.deep_since is None else run.deep_since,
-            third_at=began,
-            thirds=thirds,
+            now if begins else run.since,
+            float(depth) if begins else run.first,
+            float(depth),
+            None if not deep else now if fell or run.deep_since is None else run.deep_since,
+            began,
+            thirds,
         )
     return replace(history, queues={**{n: q for n, q in history.queues.items() if n not in found}, **found})
 

@@ -31,15 +31,15 @@ _ADVICE: Final = {
 def update_refusals(history: History, reading: Reading) -> History:
     """The history after one good reading of a server: why it refuses what, and whether it was ever a primary."""
     probe = reading.probe
-    reported: dict[str, object] = dict(reading.values(f"{probe}_refusal", "why"))
+    reported: dict[str, object] = {**reading.values(f"{probe}_refusal", "why")}
     if (replica := reading.number("replica")) is not None:
         # One that was a standby from the first is meant to be watched as that.
         reported[STANDBY] = bool(replica) and probe in history.primaries
+    primaries = history.primaries | {probe} if replica == 0 and probe not in history.primaries else history.primaries
+    if not any(reported.values()) and not history.refused and primaries is history.primaries:  # nearly always
+        return history
     holding = [why for why, is_so in reported.items() if is_so]
     unclear = [why for why in history.refused.get(probe, ()) if reported.get(why) is None]
-    primaries = history.primaries | {probe} if replica == 0 and probe not in history.primaries else history.primaries
-    if not holding and not unclear and not history.refused and primaries is history.primaries:  # nearly always
-        return history
     refused = {**history.refused, probe: tuple(dict.fromkeys((*holding, *unclear)))}
     refused = {name: whys for name, whys in refused.items() if whys}
     if refused == history.refused and primaries == history.primaries:
