@@ -1,6 +1,6 @@
 """One cycle of judgement as one function: State and Observation in, Decision out. No clock, no I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -186,12 +186,17 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     broken = {name: fault for name, fault in before.broken.items() if name not in observation.readings} | faults
     if broken != history.broken:
         history = replace(history, broken=broken)
-    transitions = book.superseded(held, transitions, waiting, orders, now)
-    transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
-    transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
-    transitions = _with_what_is_true(transitions, history, held, orders, now)
-    actions, advised = advise(transitions, held, state.advised, orders, now)
-    reminders = remind(held, transitions, orders, now)
+    fired: Mapping[str, tuple[float, ...]] = {}
+    advised: Mapping[str, tuple[str, ...]] = {}
+    actions: tuple[Action, ...] = ()
+    reminders: tuple[Alert, ...] = ()
+    if held or transitions or fired_before:  # nearly always there is no alert, and was none lately
+        transitions = book.superseded(held, transitions, waiting, orders, now)
+        transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
+        transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
+        transitions = _with_what_is_true(transitions, history, held, orders, now)
+        actions, advised = advise(transitions, held, state.advised, orders, now)
+        reminders = remind(held, transitions, orders, now)
     following = State(history, held, fired, advised, silences, aftermaths)
     return Decision(
         state=following,
@@ -242,9 +247,20 @@ def now_true(alert: Alert, report: FleetStatus, history: History, orders: Standi
     return recovered or f"{title_of(alert.subject)} is as expected again."
 
 
+Wanted = Callable[[History, StandingOrders, float], frozenset[str]]
+Settles = Callable[[History, StandingOrders, float], float | None]
+
+
 @latest
-def _watched(subjects: tuple[Subject, ...], orders: StandingOrders) -> tuple[Subject, ...]:
-    return tuple(subject for subject in subjects if subject.name in orders.probes)
+def _asking(
+    subjects: tuple[Subject, ...], orders: StandingOrders
+) -> tuple[list[tuple[str, Wanted, Collection[str]]], list[tuple[str, Settles]]]:
+    """Which subjects may want something counted exactly, with their members, and which may settle soon."""
+    watched = [subject for subject in subjects if subject.name in orders.probes]
+    return (
+        [(one.name, one.exact, one.named(orders)) for one in watched if one.exact is not None],
+        [(one.name, one.settles) for one in watched if one.settles is not none],
+    )
 
 
 def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:
@@ -252,12 +268,10 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
     soon: dict[str, float] = {}
     awaited: dict[str, set[str]] = {}
     at = now.timestamp()
-    watched = _watched(registered(), orders)
+    counting, settling = _asking(registered(), orders)
     # By probe: what it is to count exactly.
-    exact = {one.name: set(one.exact(state.history, orders, at)) for one in watched if one.exact is not None}
-    members = {
-        one.name: getattr(orders, one.members) for one in watched if state.alerts and one.name in exact and one.members
-    }
+    exact = {name: set(wanted(state.history, orders, at)) for name, wanted, _ in counting}
+    members = {name: own for name, _, own in counting}
     for alert in state.alerts.values():
         for probe, counted in exact.items():
             counted.update(alert.finding.needs_exact if alert.probe == probe else ())
@@ -269,9 +283,9 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
         awaited.setdefault(alert.probe, set()).add(alert.subject)
         for probe in inhibition.companions(alert.probe, alert.subject, orders):
             soon[probe] = min(after, soon.get(probe, after))
-    for subject in watched:
-        if subject.settles is not none and (settled := subject.settles(state.history, orders, at)) is not None:
-            soon[subject.name] = min(settled, soon.get(subject.name, settled))
+    for name, settles in settling:
+        if (settled := settles(state.history, orders, at)) is not None:
+            soon[name] = min(settled, soon.get(name, settled))
     rechecks = [
         Recheck(probe, after, frozenset(exact.get(probe, ())), frozenset(awaited.get(probe, ())))
         for probe, after in sorted(soon.items())

@@ -202,8 +202,6 @@ def flapping(
     now: datetime,
 ) -> tuple[list[Transition], dict[str, tuple[float, ...]]]:
     """The edges with those that begin a flapping alert marked as that, and when each alert has lately fired."""
-    if not transitions and not before:  # nearly always
-        return [], {}
     at, window = now.timestamp(), orders.flapping_window.total_seconds()
     fired = {
         place: kept for place, times in before.items() if (kept := tuple(t for t in times if at - window < t <= at))

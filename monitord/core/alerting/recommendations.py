@@ -6,7 +6,7 @@ limit; everything else that is critical is to be investigated, beginning with th
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from shlex import quote
 from typing import Final
@@ -24,15 +24,13 @@ _RANK: Final[dict[ActionKind, int]] = {"restart_service": 2, "free_disk": 1, "in
 
 
 def advise(
-    transitions: Sequence[Transition],
+    transitions: Iterable[Transition],
     book: Mapping[str, Alert],
     advised: Mapping[str, tuple[str, ...]],
     orders: StandingOrders,
     now: datetime,
 ) -> tuple[tuple[Action, ...], dict[str, tuple[str, ...]]]:
     """The recommendations due now, one an incident and target and one a target at once; and all made by now."""
-    if not book and not transitions:  # nearly always
-        return (), {}
     living = {alert.incident_id for alert in book.values()}
     known = {incident: targets for incident, targets in advised.items() if incident in living}
     chosen: dict[str, Action] = {}

@@ -220,7 +220,7 @@ def uncovered(alerts: Mapping[str, Alert]) -> dict[str, Alert]:
 
 
 def covered(
-    edges: Sequence[Transition],
+    edges: Iterable[Transition],
     alerts: dict[str, Alert],
     before: Mapping[str, Alert],
     silences: Silences,
@@ -229,8 +229,6 @@ def covered(
     now: datetime,
 ) -> list[Transition]:
     """The edges as reported; `alerts` change in place. What a silence covers no more fires if it still stands."""
-    if not edges and not alerts:  # nearly always
-        return []
     forces = in_force(silences, now)
     fired_at = {alert.id: alert.fired_at for alert in before.values()}
     edges_out: list[Transition] = []

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.history.model import History
+from monitord.core.latest import latest
 from monitord.core.model import (
     RANK,
     Alert,
@@ -163,9 +164,10 @@ def check_rule(judge: Judge, *types: str, **declared: Any) -> CheckRule:
     @wraps(judge)
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading, now = observation.readings[PROBE], observation.now.timestamp()
-        for check in checks_of(reading, history, orders, now):
-            if check.order.type not in types:
+        for name, order, samples, error, labelled in _as_read(reading, orders):
+            if order.type not in types:
                 continue
+            check = JudgedCheck(name, order, now, history, samples, error, labelled)
             if not check.is_fresh:  # what did not run again changes nothing
                 yield NotTaken(judge.__name__, check.name)
             elif not check.is_taken:
@@ -179,6 +181,17 @@ def check_rule(judge: Judge, *types: str, **declared: Any) -> CheckRule:
 
 def checks_of(reading: Reading, history: History, orders: StandingOrders, now: float) -> Iterator[JudgedCheck]:
     """Every check that is ordered, as in a reading; what others depend on comes before them."""
+    return (
+        JudgedCheck(name, order, now, history, samples, error, labelled)
+        for name, order, samples, error, labelled in _as_read(reading, orders)
+    )
+
+
+@latest  # each of their rules asks for the same
+def _as_read(
+    reading: Reading, orders: StandingOrders
+) -> list[tuple[str, CheckOrder, Mapping[str, Sample], str, tuple[Sample, ...]]]:
+    """Each check in order: its order, its samples, why it could not be taken, and the samples with more labels."""
     samples: dict[str, dict[str, Sample]] = {name: {} for name in orders.checks}
     labelled: dict[str, list[Sample]] = {}
     for sample in reading.samples:
@@ -188,9 +201,10 @@ def checks_of(reading: Reading, history: History, orders: StandingOrders, now: f
         elif name in samples:
             samples[name][sample.name] = sample
     errors = {gap.subject: gap.error for gap in reading.gaps}
-    for name in in_order(orders.checks):
-        more = tuple(labelled.get(name, ()))
-        yield JudgedCheck(name, orders.checks[name], now, history, samples[name], errors.get(name, ""), more)
+    return [
+        (name, orders.checks[name], samples[name], errors.get(name, ""), tuple(labelled.get(name, ())))
+        for name in in_order(orders.checks)
+    ]
 
 
 def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:

@@ -21,10 +21,10 @@ Member = tuple[str, Expected | None, Mapping[str, Process]]
 @latest
 def fleet(history: History, orders: StandingOrders) -> list[Member]:
     """Every subject: the roster, and whatever else PM2 runs (nothing expected of it), by name."""
-    roster = expected(history, orders)
+    roster, services = expected(history, orders), history.services
     found: list[Member] = []
-    for name in sorted(roster.keys() | history.services.keys()):
-        service = history.services.get(name)
+    for name in sorted(services if services.keys() == roster.keys() else roster.keys() | services.keys()):
+        service = services.get(name)
         found.append((name, roster.get(name), service.lives if service else {}))
     return found
 
