@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from monitord.core.copying import slot_by_slot
 from monitord.core.history.label_series import LabelHabit, LabelSeries
 
 # Three days of hourly labels.
@@ -22,6 +23,7 @@ TOO_MUCH = 0.25
 _MILLION = 1_000_000
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Completeness:
     """Of a group's recent labels how many channels took part, and how many of them were not sealed.

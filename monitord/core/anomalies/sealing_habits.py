@@ -9,8 +9,8 @@ from typing import Final
 from monitord.core.anomalies import completeness, sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness
 from monitord.core.anomalies.sealing_delays import KEEP_SEALS, delay_of
-from monitord.core.copying import replace
-from monitord.core.history.epochs import calendar
+from monitord.core.copying import replace, slot_by_slot
+from monitord.core.history.epochs import calendar, sealed_labels
 from monitord.core.history.label_series import LabelHabit, LabelSeries
 from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
@@ -32,6 +32,7 @@ class ChannelSilence:
     ended: tuple[str, ...] = ()
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class SealingHabits:
     """One group's past: `delays` in seconds from due to sealed, `channels` sealed; `habit`: without incidents."""
@@ -87,10 +88,15 @@ def update_epochs(
         for group, past in learned.items()
         if past.delays.newest is not None and past.delays.length == length
     }
-    oldest = 0 if settled.keys() < set(orders.groups) else min(settled.values(), default=0)
+    for group, labels in sealed_labels(reading).items():
+        since, last = settled.get(group, 0), now - length
+        found["seal_channels"][group] = {
+            label: count for label, count in labels if since <= label <= last and count is not None
+        }
     is_told = True
-    for name, by_group in found.items():
-        for s in [s for s in told[name] if int(s.labels[0][1]) >= oldest]:
+    for name in ("seal_at", "seal_participating", "seal_unsealed"):
+        by_group = found[name]
+        for s in told[name]:
             (_, epoch), (_, group) = s.labels  # labels are sorted by name
             label, value = int(epoch), s.value
             if label < settled.get(group, 0):

@@ -21,10 +21,10 @@ from monitord.core.model import Reading
 ESTIMATE_ERROR = 0.1
 # Of one table, by the names of the samples (None: the server could not say).
 Numbers = Mapping[str, float | None]
-_SAMPLES: Final = {
-    name: f"table_{name}" for name in ("inserted", "updated", "deleted", "live", "changed", "vacuums", "analyses")
-}
-_OF_TABLE: Final = frozenset({*_SAMPLES.values(), "table_heap", "table_written", "table_countable", "table_counters"})
+_COUNTERS: Final = tuple(
+    f"table_{name}" for name in ("inserted", "updated", "deleted", "live", "changed", "vacuums", "analyses")
+)
+_OF_TABLE: Final = frozenset({*_COUNTERS, "table_heap", "table_written", "table_countable", "table_counters"})
 
 
 def numbers_of(reading: Reading) -> Mapping[str, Numbers]:
@@ -33,7 +33,8 @@ def numbers_of(reading: Reading) -> Mapping[str, Numbers]:
     for s in reading.samples:
         if s.name in _OF_TABLE:
             value = s.value if isinstance(s.value, (int, float)) else None
-            tables.setdefault(s.label("table"), {})[s.name] = value
+            ((_, table),) = s.labels
+            tables.setdefault(table, {})[s.name] = value
     return tables
 
 
@@ -58,8 +59,12 @@ class Counters:
     @classmethod
     def of(cls, numbers: Numbers, started: float | None) -> Counters | None:
         """The counters among the numbers of one table; None where some are missing."""
-        counted = {name: value for name, told in _SAMPLES.items() if (value := numbers.get(told)) is not None}
-        return cls(**counted, started=started) if len(counted) == len(_SAMPLES) else None
+        inserted, updated, deleted, live, changed, vacuums, analyses = map(numbers.get, _COUNTERS)
+        if inserted is None or updated is None or deleted is None or live is None or changed is None:
+            return None
+        if vacuums is None or analyses is None:
+            return None
+        return cls(inserted, updated, deleted, live, changed, vacuums, analyses, started)
 
 
 @slot_by_slot

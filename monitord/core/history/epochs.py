@@ -8,6 +8,7 @@ A healthy newest label is therefore one to two lengths old, so what is judged is
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -100,10 +101,10 @@ def sealed_labels(reading: Reading) -> Sealed:
 
 @latest_equal  # for an epoch each reading is the same
 def _sealed(samples: Sequence[Sample]) -> Sealed:
-    groups: dict[str, list[tuple[int, int | None]]] = {}
+    groups: defaultdict[str, list[tuple[int, int | None]]] = defaultdict(list)
     for s in samples:
         (_, epoch), (_, group) = s.labels  # labels are sorted by name
-        groups.setdefault(group, []).append((int(epoch), s.value if isinstance(s.value, int) else None))
+        groups[group].append((int(epoch), s.value if isinstance(s.value, int) else None))
     return {group: tuple(labels) for group, labels in groups.items()}
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from monitord.core.copying import slot_by_slot
 
+
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class LabelSeries:
     """Numbers of consecutive labels from `first` (Unix seconds) on, `length` apart; None: there is none."""
@@ -66,6 +69,7 @@ class LabelSeries:
         return LabelSeries(self.length).merged(known, self.length, len(self.numbers))
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class LabelHabit:
     """(label, number) pairs of the last labels that were as ever, oldest first; `judged` is the newest considered.
