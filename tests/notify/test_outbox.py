@@ -31,14 +31,14 @@ from tests.core.nights import Night
 from .receivers import message
 
 WAIT = 10.0
-AT_ONCE = 0.1
+AT_ONCE = 0.03
 BOX = Origin("box-1")
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried soon."""
-    monkeypatch.setattr(delivery, "FIRST_DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(delivery, "FIRST_DELAY_SECONDS", 0.02)
 
 
 class Listener:
@@ -176,7 +176,7 @@ async def test_a_receiver_that_fails_is_tried_again_under_the_same_id_until_it_t
 
 
 async def test_one_dead_way_out_holds_up_no_other(store: Store, said: Said) -> None:
-    dead, alive = Listener("webhook", DeliveryPolicy(deadline=0.05)), Listener("ntfy")
+    dead, alive = Listener("webhook", DeliveryPolicy(deadline=0.03)), Listener("ntfy")
     dead.hangs = True
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([dead, alive])

@@ -43,7 +43,7 @@ def ear() -> Ear:
 
 @pytest.fixture
 def crier(ear: Ear) -> ExitAnnouncer:
-    return ExitAnnouncer(lambda name: None if name == "stranger" else FLEET, ear.hear, pace=0.05)
+    return ExitAnnouncer(lambda name: None if name == "stranger" else FLEET, ear.hear, pace=0.02)
 
 
 async def test_an_end_is_said_before_anything_else_happens_and_marked_as_said(crier: ExitAnnouncer, ear: Ear) -> None:
@@ -99,7 +99,7 @@ async def test_after_its_second_a_service_is_spoken_of_at_once_again(crier: Exit
     # Nothing has followed that, and by then nothing is remembered of it.
     async with asyncio.timeout(DEADLINE):
         while crier.busy:  # noqa: ASYNC110 - it forgets in silence
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.005)
     crier.hear([DEAD])
     assert ear.details()[3] == "ended by SIGKILL after 500 ms"
 

@@ -526,7 +526,7 @@ async def test_a_socket_that_vanishes_and_comes_back_is_found_again(home: Path, 
 async def test_a_pm2_that_took_the_place_of_a_frozen_one_is_heard(
     home: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus_module, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(bus_module, "_LOOK_SECONDS", 0.02)
     async with listening(home) as bus:
         await pretender.connected()
         (home / "pub.sock").unlink()
@@ -541,12 +541,12 @@ async def test_a_pm2_that_took_the_place_of_a_frozen_one_is_heard(
 async def test_a_socket_file_that_only_went_missing_costs_no_connection(
     home: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus_module, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(bus_module, "_LOOK_SECONDS", 0.002)
     async with listening(home) as bus:
         await pretender.connected()
         (home / "pub.sock").unlink()
         for _ in range(10):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.002)
         await pretender.say(line(), event())
         assert await heard(bus, 1) == (KILLED,)
 
@@ -614,7 +614,7 @@ async def test_what_was_said_of_exits_that_were_dropped_stays_said(home: Path, p
 async def test_a_bus_that_is_lost_is_told_once_and_so_is_its_return(
     home: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus_module, "LOST_SECONDS", 0.05)
+    monkeypatch.setattr(bus_module, "LOST_SECONDS", 0.02)
     edges: list[bool] = []
     async with listening(home, on_edge=edges.append):
         await pretender.connected()

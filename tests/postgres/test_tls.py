@@ -67,7 +67,7 @@ async def test_a_server_without_tls_is_not_talked_to_in_the_clear(
 async def test_what_never_answers_whether_it_speaks_tls_is_said_so(
     open_session: OpenSession, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitord.postgres.session._CONNECT_SHARE", 0.02)  # and the rest of the time to say so
+    monkeypatch.setattr("monitord.postgres.session._CONNECT_SHARE", 0.005)  # and the rest of the time to say so
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
