@@ -136,8 +136,10 @@ class Reading(_ByName):
 
     def word(self, name: str, **labels: str) -> str | None:
         wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
-        found = next((s.value for s in self._of(name) if s.labels == wanted), None)
-        return found if isinstance(found, str) else None
+        for s in self._of(name):
+            if s.labels == wanted:
+                return s.value if isinstance(s.value, str) else None
+        return None
 
     def number(self, name: str, **labels: str) -> float | None:
         try:

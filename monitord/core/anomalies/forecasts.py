@@ -1,5 +1,6 @@
 """Series whose steady rise is forecast: the memory of each process towards its limit, each disk until it is full."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
 
@@ -63,19 +64,21 @@ def update_memory(history: History, now: float, orders: StandingOrders) -> Histo
 
 
 def update_disks(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
-    disks = {disk_key(path) for path in orders.disks}
-    disks |= {fast_disk_key(path) for path in orders.disks if fast_disk_terms(orders, path)}
-    following = {key: series for key, series in history.trends.items() if key in disks or key.startswith(MEMORY)}
-    for path in orders.disks:
-        used = reading.number("disk_used", path=path)
-        if used is None:
-            continue
-        slow, fast = disk_terms(orders, path), fast_disk_terms(orders, path)
-        following[disk_key(path)] = _with(history.trends.get(disk_key(path)), used, now, slow)
-        if fast is not None:
-            key = fast_disk_key(path)
-            following[key] = _with(history.trends.get(key), used, now, fast)
+    before, disks = history.trends, {path: _of_disk(orders, path) for path in orders.disks}
+    kept = {key for series in disks.values() for key in series}
+    following = {key: series for key, series in before.items() if key in kept or key.startswith(MEMORY)}
+    for path, series in disks.items():
+        if (used := reading.number("disk_used", path=path)) is not None:
+            for key, terms in series.items():
+                following[key] = _with(before.get(key), used, now, terms)
     return replace(history, trends=following)
+
+
+@latest_by
+def _of_disk(orders: StandingOrders, path: str) -> Mapping[str, Terms]:
+    """The series of a disk, and what each is judged by."""
+    slow, fast = disk_terms(orders, path), fast_disk_terms(orders, path)
+    return {disk_key(path): slow} | ({} if fast is None else {fast_disk_key(path): fast})
 
 
 def memory_key(service: str, instance: str) -> str:

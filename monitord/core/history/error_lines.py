@@ -114,10 +114,9 @@ def update_errors(
             before=lines,
             unread_before=unread,
         )
-    if now - window_at < WINDOW_SECONDS:
-        same = lines == known.lines and unread == known.unread
-        return known if same else replace(known, lines=lines, unread=unread)
-    return _closed(replace(known, lines=lines, unread=unread), window_at, now, orders, services)
+    if lines != known.lines or unread != known.unread:
+        known = replace(known, lines=lines, unread=unread)
+    return known if now - window_at < WINDOW_SECONDS else _closed(known, window_at, now, orders, services)
 
 
 def _lines(reading: Reading, services: Mapping[str, object]) -> Iterator[tuple[str, float]]:

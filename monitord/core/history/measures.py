@@ -103,9 +103,9 @@ def failures(run: QueueHistory, reading: Reading, name: str, now: float, window:
 
 def _still(run: QueueHistory, reading: Reading, name: str, before: float | None, now: float) -> QueueHistory:
     """Since when there are jobs and none was started or finished: at the earliest since the reading before."""
-    counts = [reading.number(f"queue_{state}", queue=name) for state in ("waiting", "active")]
-    moved, paused = reading.number("queue_moved", queue=name), reading.number("queue_is_paused", queue=name)
-    if moved == 1 or paused == 1 or not any(counts):
+    moved = reading.number("queue_moved", queue=name)
+    is_empty = not (reading.number("queue_waiting", queue=name) or reading.number("queue_active", queue=name))
+    if moved == 1 or is_empty or reading.number("queue_is_paused", queue=name) == 1:
         return run if run.still_since is None else replace(run, still_since=None)
     if moved == 0 and run.still_since is None:
         return replace(run, still_since=now if before is None else before)

@@ -19,7 +19,7 @@ from monitord.core.history.process_events import BusReports, dated, events_of
 from monitord.core.history.process_model import Batch, Process, ProcessEnd, ServiceHistory, keep_told
 from monitord.core.history.process_states import WAITING, followed, may_rest
 from monitord.core.history.restart_loops import tallied
-from monitord.core.latest import latest_same
+from monitord.core.latest import latest, latest_same
 from monitord.core.model import OperatorAction, Reading, RestartKind, Sample, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 
@@ -128,19 +128,53 @@ def _process(reports: tuple[Value, ...]) -> Process:
     return Process(**{name: read(told) for (name, read), told in zip(_FIELDS.items(), reports, strict=True)})
 
 
+@latest
+def _of_fleet(
+    listed: Mapping[str, Mapping[str, _Listed]], orders: StandingOrders
+) -> Mapping[str, Mapping[str, _Listed]]:
+    """Those of the fleet: neither monitord itself nor PM2's own modules, unless the orders name them."""
+    return {
+        name: processes
+        for name, processes in listed.items()
+        if name in orders.services
+        or not all(one.told.get("service_self") or one.told.get("service_module") for one in processes.values())
+    }
+
+
+class _Calm:
+    """What a reading was judged of that changed nothing of the fleet, and since when there had been one.
+
+    Of the very same things another reading without a gap changes nothing either. In a recording that is replayed, they
+    are the same as long as no process tells anything new.
+    """
+
+    __slots__ = ("_before", "_of")
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._before = math.inf
+
+    def begins(self, of: tuple[object, ...], before: float) -> None:
+        self._of, self._before = of, before
+
+    def goes_on(self, of: tuple[object, ...], before: float) -> bool:
+        return self._before <= before and all(map(is_, of, self._of))
+
+
+_calm: Final = _Calm()
+
+
 def update_fleet(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[ServiceEvent]]:
     """The history after one good reading of PM2 (the last was at `before`), and what happened between."""
-    listed = {
-        name: processes
-        for name, processes in _listed(reading.samples).items()
-        # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
-        if name in orders.services
-        or not all(one.told.get("service_self") or one.told.get("service_module") for one in processes.values())
-    }
+    listed = _of_fleet(_listed(reading.samples), orders)
     window, late = orders.restarts_window.total_seconds(), orders.late_after.total_seconds()
     watched_since = before if before is not None and now - before <= late else None
+    daemon = reading.by.identity if reading.by is not None else history.daemon
+    asked = listed, orders, history.services, history.roster, history.fleet_restart
+    if watched_since is not None and daemon == history.daemon and _calm.goes_on(asked, watched_since):
+        return history, []
     first = before is None or not history.services
     seen: dict[str, Mapping[str, Process]] = {}
     resting: dict[str, Mapping[str, Process]] = {}  # nearly all, nearly always: nothing has happened to them
@@ -244,9 +278,10 @@ def update_fleet(
     if last is not None and last.left_behind:
         left_behind = tuple(name for name in last.left_behind if name not in seen)
         last = replace(last, left_behind=left_behind, is_empty=last.is_empty and left_behind == last.left_behind)
-    daemon = reading.by.identity if reading.by is not None else history.daemon
     is_same = [*services] == [*history.services] and all(map(is_, services.values(), history.services.values()))
     if is_same and roster == history.roster and last is history.fleet_restart and daemon == history.daemon:
+        if watched_since is not None and any(map(_is_alive, resting.values())):
+            _calm.begins(asked, watched_since)
         return history, events
     return replace(history, services=services, roster=roster, fleet_restart=last, daemon=daemon), events
 

@@ -11,7 +11,7 @@ from monitord.core.history.model import BlindSpan, History
 from monitord.core.history.restarts import update_acts, update_exits
 from monitord.core.model import Failure, Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Updated
+from monitord.core.subjects.base import Updated, unchanged
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 
@@ -53,7 +53,7 @@ def update(
             try:
                 following = history
                 for move_on in (subject.update, subject.update_for_rules if for_rules else None):
-                    if move_on is not None:
+                    if move_on is not None and move_on is not unchanged:
                         updates.append(move_on(following, reading, last, now, orders))
                         following = updates[-1].history
                 if following.by_subject is not history.by_subject:

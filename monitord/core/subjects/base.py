@@ -261,7 +261,7 @@ class Updated:
 Update = Callable[[History, Reading, float | None, float, StandingOrders], Updated]
 
 
-def _unchanged(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+def unchanged(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     return Updated(history)
 
 
@@ -546,7 +546,7 @@ class Subject:
     title: str
     server: str = ""
     rules: tuple[Rule, ...] = ()
-    update: Update = _unchanged
+    update: Update = unchanged
     update_for_rules: Update | None = None
     members: str = ""
     member: str = ""
