@@ -520,9 +520,15 @@ def _are(some: Sequence[object], others: Sequence[object]) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
-def watching(*probes: str, orders: StandingOrders = ORDERS, every: float = EVERY) -> Night:
+def watching(
+    *probes: str,
+    orders: StandingOrders = ORDERS,
+    every: float = EVERY,
+    services: Iterable[str] = MEMORY,
+    start: datetime = BASELINE,
+) -> Night:
     """A night in which only these probes are taken: the others have nothing to say of what is asked, and cost time."""
-    return Night(replace(orders, probes=frozenset(probes)), every=every)
+    return Night(replace(orders, probes=frozenset(probes)), every=every, services=services, start=start)
 
 
 def _gaps(parts: Iterable[Table] | Iterable[Queue]) -> tuple[Unmeasured, ...]:

@@ -40,7 +40,7 @@ def test_a_suspended_machine_is_blind_time_and_no_step() -> None:
 
 
 def test_a_loop_of_restarts_is_counted_over_a_step_of_the_clock() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     for hours in (0, 1, -1, 0, 1, -1):
         night["gateway"].crashes(1)

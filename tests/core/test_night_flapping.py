@@ -67,7 +67,7 @@ def test_a_slower_rhythm_needs_a_longer_calm_and_never_more_than_the_window() ->
 
 
 def test_what_others_do_at_the_same_time_is_not_its_flapping() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     for name in ("gateway", "cls-worker", "tree-builder", "stream-listener"):
         night[name].stops()

@@ -9,7 +9,7 @@ from monitord.core.alerting.incidents import incidents
 from monitord.core.alerting.inhibition import roles
 from monitord.core.orders import QueueOrders
 
-from .nights import LONG, ORDERS, Night, orders
+from .nights import LONG, ORDERS, Night, orders, watching
 
 
 def stop_sealing(night: Night) -> None:
@@ -36,7 +36,7 @@ def test_a_dead_sealer_explains_that_nothing_is_sealed() -> None:
 
 
 def test_another_database_explains_what_is_judged_on_it() -> None:
-    night = Night(LONG, every=300)
+    night = watching("postgres", "epochs", orders=LONG, every=300)
     night.passes(minutes=10)
     night.system = "7302"
     stop_sealing(night)
@@ -50,7 +50,7 @@ def test_another_database_explains_what_is_judged_on_it() -> None:
 def test_a_database_that_takes_no_writes_explains_what_stops_after_and_not_what_had_stopped_before(
     began_before: bool,
 ) -> None:
-    night = Night(LONG, every=300)
+    night = watching("postgres", orders=LONG, every=300)
     night.passes(minutes=10)
     refusal = ("postgres_refusal", (("why", "readonly"),))
     if not began_before:
@@ -68,7 +68,7 @@ def test_a_database_that_takes_no_writes_explains_what_stops_after_and_not_what_
 
 
 def test_a_redis_that_takes_no_writes_explains_its_queues_backlog() -> None:
-    night = Night(orders(queues=("emails",)))
+    night = watching("pm2", "redis", orders=orders(queues=("emails",)))
     night.passes(minutes=2)
     night.instead[("redis_refusal", (("why", "oom"),))] = "its memory is full"
     night.passes(minutes=2)
@@ -80,7 +80,7 @@ def test_a_redis_that_takes_no_writes_explains_its_queues_backlog() -> None:
 
 
 def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_critical() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "epochs", orders=LONG, every=300)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -90,7 +90,7 @@ def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_c
 
 
 def test_a_looping_sealer_that_is_only_a_warning_does_not_hide_that_sealing_is_stuck() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "epochs", orders=LONG, every=300)
     night.passes(minutes=10)
     stop_sealing(night)
     for _ in range(24):  # eight automatic restarts an hour
@@ -101,7 +101,7 @@ def test_a_looping_sealer_that_is_only_a_warning_does_not_hide_that_sealing_is_s
 
 
 def test_what_outlives_its_cause_fires_then_with_its_own_since() -> None:
-    night = Night(LONG, every=120)
+    night = watching("pm2", "epochs", orders=LONG, every=120)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -121,7 +121,7 @@ def test_what_outlives_its_cause_fires_then_with_its_own_since() -> None:
 
 
 def test_what_ends_with_its_cause_never_fires_and_its_end_is_said() -> None:
-    night = Night(LONG, every=120)
+    night = watching("pm2", "epochs", orders=LONG, every=120)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -138,7 +138,7 @@ def test_what_ends_with_its_cause_never_fires_and_its_end_is_said() -> None:
 
 
 def test_a_dead_listener_explains_that_no_rows_come() -> None:
-    night = Night()
+    night = watching("pm2", "postgres")
     night.passes(minutes=10)
     night["stream-listener"].is_frozen()
     night.table.per_second = 0
@@ -149,7 +149,7 @@ def test_a_dead_listener_explains_that_no_rows_come() -> None:
 
 
 def test_a_dead_gateway_explains_nothing_of_the_flow() -> None:
-    night = Night()
+    night = watching("pm2", "postgres")
     night.passes(minutes=10)
     night["gateway"].stops()
     night.table.per_second = 0
@@ -158,7 +158,7 @@ def test_a_dead_gateway_explains_nothing_of_the_flow() -> None:
 
 
 def test_which_services_feed_and_seal_is_the_operators_to_say() -> None:
-    night = Night(orders(fed_by={"user_signals": ("gate*",)}))
+    night = watching("pm2", "postgres", orders=orders(fed_by={"user_signals": ("gate*",)}))
     night.passes(minutes=10)
     night["gateway"].stops()
     night.table.per_second = 0
@@ -182,7 +182,7 @@ def test_a_host_without_memory_explains_what_dies_next() -> None:
 
 
 def test_a_host_without_memory_does_not_explain_what_somebody_stopped() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     night.host.available = 50e6
     night.passes(minutes=2)
@@ -192,7 +192,7 @@ def test_a_host_without_memory_does_not_explain_what_somebody_stopped() -> None:
 
 
 def test_a_host_without_memory_does_not_explain_what_dies_hours_later() -> None:
-    night = Night(LONG, every=120)
+    night = watching("pm2", "host", orders=LONG, every=120)
     night.passes(minutes=10)
     night.host.available = 50e6
     night.passes(hours=3)
@@ -202,7 +202,7 @@ def test_a_host_without_memory_does_not_explain_what_dies_hours_later() -> None:
 
 
 def test_an_explanation_by_the_host_lapses_and_what_still_dies_is_said() -> None:
-    night = Night(every=120)
+    night = watching("pm2", "host", every=120)
     night.passes(minutes=10)
     night.host.available = 50e6
     night.passes(minutes=2)
@@ -214,7 +214,7 @@ def test_an_explanation_by_the_host_lapses_and_what_still_dies_is_said() -> None
 
 
 def test_a_disk_past_its_limit_explains_nothing_and_a_full_one_does() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     night.host.disk_used = 85.0
     night.passes(minutes=2)
@@ -229,7 +229,7 @@ def test_a_disk_past_its_limit_explains_nothing_and_a_full_one_does() -> None:
 
 
 def test_a_cause_and_its_effect_found_in_one_reading_are_one_page() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     night.host.available = 50e6
     night["cls-worker"].crashes(8)
@@ -238,7 +238,7 @@ def test_a_cause_and_its_effect_found_in_one_reading_are_one_page() -> None:
 
 
 def test_a_chain_of_causes_is_one_incident() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "epochs", "host", orders=LONG, every=300)
     night.passes(minutes=10)
     night.host.available = 50e6
     night["milo-aggregator"].is_given_up()
@@ -250,7 +250,7 @@ def test_a_chain_of_causes_is_one_incident() -> None:
 
 
 def test_an_unknown_reading_keeps_what_is_suppressed_as_it_is() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "postgres", "epochs", orders=LONG, every=300)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -264,7 +264,7 @@ def test_an_unknown_reading_keeps_what_is_suppressed_as_it_is() -> None:
 
 
 def test_suppression_survives_a_restart_of_monitord() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "epochs", orders=LONG, every=300)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -276,7 +276,7 @@ def test_suppression_survives_a_restart_of_monitord() -> None:
 
 
 def test_a_suppressed_alert_is_recommended_upon_only_when_it_fires() -> None:
-    night = Night(LONG, every=120)
+    night = watching("pm2", "epochs", orders=LONG, every=120)
     night.passes(minutes=10)
     night["milo-aggregator"].stops()
     stop_sealing(night)
@@ -289,7 +289,7 @@ def test_a_suppressed_alert_is_recommended_upon_only_when_it_fires() -> None:
 
 
 def test_a_cause_that_flaps_and_is_calm_just_now_explains_nothing() -> None:
-    night = Night(LONG, every=120)
+    night = watching("pm2", "epochs", orders=LONG, every=120)
     night.passes(minutes=10)
     for group in night.groups.values():
         group.sealing = False
@@ -310,7 +310,9 @@ def test_a_cause_that_flaps_and_is_calm_just_now_explains_nothing() -> None:
 
 def test_a_queues_declared_worker_explains_its_backlog_and_no_other_service_does() -> None:
     declared = {"mail": QueueOrders(worker=("milo-worker-v2",)), "jobs": QueueOrders(worker=())}
-    night = Night(orders(queues=("mail", "jobs", "milo", "tree-builder"), queue_by_name=declared))
+    night = watching(
+        "pm2", "redis", orders=orders(queues=("mail", "jobs", "milo", "tree-builder"), queue_by_name=declared)
+    )
     night.passes(minutes=10)
     night["milo-worker-v2"].stops()
     for queue in night.queues.values():
@@ -324,7 +326,7 @@ def test_a_queues_declared_worker_explains_its_backlog_and_no_other_service_does
 
 def test_the_queue_of_the_orders_has_its_worker_unless_another_is_declared() -> None:
     for declared, told in (({}, "suppressed"), ({"tree-builder": QueueOrders(worker=("gateway",))}, "firing")):
-        night = Night(orders(queue_by_name=declared))
+        night = watching("pm2", "redis", orders=orders(queue_by_name=declared))
         night.passes(minutes=10)
         night["tree-builder"].stops()
         night.queues["tree-builder"].waiting = 9000
@@ -334,14 +336,14 @@ def test_the_queue_of_the_orders_has_its_worker_unless_another_is_declared() -> 
 
 def test_a_declared_name_that_a_service_bears_is_no_pattern() -> None:
     bears_it = replace(ORDERS, services={}, fed_by={"user_signals": ("feed[1]",)})
-    night = Night(bears_it, services=("feed[1]", "feed1"), every=60)
+    night = watching("pm2", "postgres", orders=bears_it, services=("feed[1]", "feed1"), every=60)
     night.passes(minutes=5)
     night["feed1"].stops()  # the neighbour that the pattern would mean
     night.table.per_second = 0.0
     night.passes(minutes=20)
     night.fired_once("table_flow_stalled", "user_signals", alone=False)
 
-    explained = Night(bears_it, services=("feed[1]", "feed1"), every=60)
+    explained = watching("pm2", "postgres", orders=bears_it, services=("feed[1]", "feed1"), every=60)
     explained.passes(minutes=5)
     explained["feed[1]"].stops()
     explained.table.per_second = 0.0
@@ -350,7 +352,12 @@ def test_a_declared_name_that_a_service_bears_is_no_pattern() -> None:
 
 
 def test_a_pattern_that_no_service_bears_means_what_it_matches() -> None:
-    night = Night(replace(ORDERS, services={}, fed_by={"user_signals": ("feed[1]",)}), services=("feed1",))
+    night = watching(
+        "pm2",
+        "postgres",
+        orders=replace(ORDERS, services={}, fed_by={"user_signals": ("feed[1]",)}),
+        services=("feed1",),
+    )
     night.passes(minutes=5)
     night["feed1"].stops()
     night.table.per_second = 0.0
@@ -359,7 +366,7 @@ def test_a_pattern_that_no_service_bears_means_what_it_matches() -> None:
 
 
 def test_a_dead_tree_builder_holds_up_trees_and_no_sealing() -> None:
-    night = Night()
+    night = watching("pm2", "epochs")
     night.passes(minutes=5)
     night["tree-builder"].stops()
     night.passes(minutes=2)
@@ -371,8 +378,13 @@ def test_a_dead_tree_builder_holds_up_trees_and_no_sealing() -> None:
 
 def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
     declared = {"mail": QueueOrders(worker=("mail-worker",))}
-    night = Night(
-        orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared), services=("mail-worker",)
+    night = watching(
+        "pm2",
+        "postgres",
+        "epochs",
+        "redis",
+        orders=orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared),
+        services=("mail-worker",),
     )
     night.passes(minutes=5)
     night["mail-worker"].stops()
@@ -386,8 +398,12 @@ def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
 def test_an_instance_of_a_queues_worker_explains_no_backlog_and_all_of_them_do(how: str) -> None:
     declared = {"mail": QueueOrders(worker=("mail-worker",))}
     for dead, told in ((1, "firing"), (2, "suppressed")):
-        night = Night(
-            orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared),
+        night = watching(
+            "pm2",
+            "postgres",
+            "epochs",
+            "redis",
+            orders=orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared),
             services=("mail-worker",),
         )
         night.appears("mail-worker")
@@ -401,7 +417,7 @@ def test_an_instance_of_a_queues_worker_explains_no_backlog_and_all_of_them_do(h
 
 def test_of_several_instances_one_that_keeps_dying_explains_nothing_while_the_others_live() -> None:
     for dying, told in ((1, "firing"), (2, "suppressed")):
-        night = Night(every=60)
+        night = watching("pm2", "postgres", every=60)
         night.appears("cls-worker")
         night.passes(minutes=30)
         for instance in [s for s in night.services if s.name == "cls-worker"][:dying]:
@@ -433,7 +449,7 @@ def test_an_impact_of_one_instance_of_several_is_no_impact_of_all() -> None:
 def test_a_stall_is_critical_after_an_epoch_and_after_four_limits_where_there_is_none() -> None:
     shop = orders(services={}, tables=("orders",), groups=(), flow_stall=timedelta(minutes=10), fed_by={})
     for ordered, after in ((orders(), 60), (shop, 40)):
-        night = Night(ordered, every=60)
+        night = watching("pm2", "postgres", "epochs", orders=ordered, every=60)
         night.passes(minutes=10)
         began = night.clock.now
         night.table.per_second = 0
@@ -445,7 +461,12 @@ def test_a_stall_is_critical_after_an_epoch_and_after_four_limits_where_there_is
 
 
 def test_the_stalls_advice_names_who_brings_the_rows_and_begins_with_who_is_down() -> None:
-    night = Night(orders(fed_by={"user_signals": ("stream-listener*", "cls-worker*", "gone-*")}), every=60)
+    night = watching(
+        "pm2",
+        "postgres",
+        orders=orders(fed_by={"user_signals": ("stream-listener*", "cls-worker*", "gone-*")}),
+        every=60,
+    )
     night.passes(minutes=10)
     night.table.per_second = 0
     night.passes(minutes=30)
@@ -461,7 +482,7 @@ def test_the_stalls_advice_names_who_brings_the_rows_and_begins_with_who_is_down
 
 
 def test_what_a_stall_explains_after_its_end_is_kept_in_the_snapshot() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "postgres", "epochs", orders=LONG, every=300)
     night.until(4, 10)
     night.table.per_second = 0
     stop_sealing(night)
@@ -479,7 +500,7 @@ def test_what_a_stall_explains_after_its_end_is_kept_in_the_snapshot() -> None:
 
 
 def test_a_full_disk_that_is_found_after_what_it_stops_is_the_root_of_one_incident() -> None:
-    night = Night(LONG, every=60)
+    night = watching("pm2", "postgres", "host", orders=LONG, every=60)
     night.passes(minutes=10)
     night.machine.fails()  # nobody can tell how full the disk is
     night.host.disk_used = 99.5
@@ -503,7 +524,7 @@ def test_a_full_disk_that_is_found_after_what_it_stops_is_the_root_of_one_incide
 @pytest.mark.parametrize("rule", ["space", "inodes"])
 def test_a_disk_without_room_or_inodes_explains_a_stall_that_begins_after_it(rule: str) -> None:
     for before in (False, True):
-        night = Night(every=60)
+        night = watching("pm2", "postgres", "host", every=60)
         night.passes(minutes=10)
         if before:
             night.table.per_second = 0

@@ -13,7 +13,7 @@ from monitord.core.orders import StandingOrders
 from .habits import CLS, HOUR, MILO, all_but, has_habits, looked_at_again, looked_at_seldom, some, varied
 from .nights import ORDERS, Night, restored
 
-WARN = replace(ORDERS, learned_warnings=True, probes=frozenset({"pm2", "postgres", "epochs"}))
+WARN = replace(ORDERS, learned_warnings=True, probes=frozenset({"epochs"}))
 
 
 def experienced(orders: StandingOrders = WARN, *, days: float = 5, counted: bool = True) -> Night:
@@ -171,7 +171,7 @@ def test_of_a_young_watch_nothing_is_unusual() -> None:
 
 
 def test_an_outage_of_postgres_makes_no_seal_slow() -> None:
-    night = experienced()
+    night = experienced(replace(WARN, probes=WARN.probes | {"postgres"}))
     label = next_label(night)
     night.until(4, 1)
     night.postgres.fails()

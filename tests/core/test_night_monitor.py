@@ -80,7 +80,7 @@ def test_where_no_monitord_has_said_anything_of_itself_it_is_unknown() -> None:
 
 
 def test_across_a_restart_a_firing_alert_keeps_its_id_and_is_not_said_again() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(minutes=1)
     alert = night.fired_once("service_down", "gateway")
@@ -91,7 +91,7 @@ def test_across_a_restart_a_firing_alert_keeps_its_id_and_is_not_said_again() ->
 
 
 def test_across_a_restart_a_pending_alert_keeps_its_count() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(seconds=10)
     night["gateway"].stops()
     night.look()
@@ -103,7 +103,7 @@ def test_across_a_restart_a_pending_alert_keeps_its_count() -> None:
 
 
 def test_across_a_restart_a_count_towards_resolved_goes_on() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(seconds=10)
     night["gateway"].starts()
@@ -126,7 +126,7 @@ def test_a_state_survives_its_text_exactly_in_the_middle_of_a_bad_night() -> Non
 
 
 def test_what_happened_to_services_while_monitord_was_away_is_said_on_its_return() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=1)
     night["gateway"].crashes(2)
     night["cls-worker"].is_restarted()
@@ -152,7 +152,7 @@ def test_a_wall_clock_set_back_by_an_hour_raises_nothing_and_is_noted() -> None:
 
 
 def test_a_wall_clock_set_back_by_an_hour_does_not_stop_alerts_from_firing_and_resolving() -> None:
-    night = Night()
+    night = watching("pm2")
     night.tells_no_clock()
     night.passes(minutes=30)
     night["gateway"].stops()
@@ -178,7 +178,7 @@ def test_after_the_wall_clock_was_set_back_growth_starts_anew_and_still_fires() 
 
 
 def test_a_wall_clock_set_forward_by_an_hour_is_no_growth_no_stall_and_no_restart_loop() -> None:
-    night = Night(LONG, every=300)
+    night = watching("pm2", "postgres", "epochs", orders=LONG, every=300)
     night.tells_no_clock()
     night.passes(hours=2, minutes=30)
     night["gateway"].crashes(3)
@@ -212,7 +212,7 @@ def test_the_turn_of_an_hour_is_no_event() -> None:
 
 
 def test_after_the_wall_clock_was_set_back_a_stall_is_not_found_an_hour_late() -> None:
-    night = Night()
+    night = watching("postgres")
     night.tells_no_clock()
     night.passes(minutes=10)
     night.clock_steps(hours=-1)
@@ -222,7 +222,7 @@ def test_after_the_wall_clock_was_set_back_a_stall_is_not_found_an_hour_late() -
 
 
 def test_a_bug_in_one_rule_is_told_and_blinds_no_other() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=1)
     night.orders = orders(host_memory=None)  # as a bug would have it
     night["gateway"].stops()

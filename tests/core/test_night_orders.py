@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from .fleet import MB
-from .nights import BASELINE, LONG, Night, orders
+from .nights import BASELINE, LONG, Night, orders, watching
 
 TWO_O_CLOCK = 1762308000
 
@@ -40,7 +40,7 @@ def test_a_whole_night_like_the_baseline_says_nothing(roster: str) -> None:
 
 
 def test_action_1_a_service_that_crashes_and_whose_automatic_restart_fails_is_to_be_restarted() -> None:
-    night = Night(every=120)
+    night = watching("pm2", every=120)
     night.passes(minutes=10)
     night["gateway"].is_given_up(after=4)
     night.passes(minutes=10)
@@ -52,7 +52,7 @@ def test_action_1_a_service_that_crashes_and_whose_automatic_restart_fails_is_to
 
 
 def test_action_1_a_service_that_pm2_restarts_with_success_is_not_to_be_restarted() -> None:
-    night = Night(every=120)
+    night = watching("pm2", every=120)
     night.passes(minutes=10)
     night["gateway"].crashes(30)
     night.passes(minutes=10)
@@ -60,7 +60,7 @@ def test_action_1_a_service_that_pm2_restarts_with_success_is_not_to_be_restarte
 
 
 def test_action_2_memory_past_500_mb_is_a_reason_to_restart_and_not_an_emergency() -> None:
-    night = Night(every=60)
+    night = watching("pm2", every=60)
     night["milo-aggregator"].memory = 501.0 * MB
     night.passes(minutes=10)
     alert = night.fired_once("service_memory_high", "milo-aggregator")
@@ -72,7 +72,7 @@ def test_action_2_memory_past_500_mb_is_a_reason_to_restart_and_not_an_emergency
 
 
 def test_action_3_no_epoch_sealed_for_four_hours_is_stuck_and_blocks_sealing() -> None:
-    night = Night(LONG, every=120)
+    night = watching("epochs", orders=LONG, every=120)
     for group in night.groups.values():
         group.sealing = False
     night.passes(hours=3, minutes=2)
@@ -85,7 +85,7 @@ def test_action_3_no_epoch_sealed_for_four_hours_is_stuck_and_blocks_sealing() -
 
 
 def test_action_4_a_disk_past_80_percent_is_to_be_freed() -> None:
-    night = Night(every=120)
+    night = watching("host", every=120)
     night.passes(minutes=1)
     night.host.disk_used = 81.0
     night.passes(minutes=10)
@@ -94,7 +94,7 @@ def test_action_4_a_disk_past_80_percent_is_to_be_freed() -> None:
 
 
 def test_nothing_is_recommended_unless_several_readings_confirm_it() -> None:
-    night = Night(every=120)
+    night = watching("pm2", every=120)
     night.passes(minutes=1)
     for _ in range(10):
         night["gateway"].is_given_up(after=0)
@@ -105,7 +105,7 @@ def test_nothing_is_recommended_unless_several_readings_confirm_it() -> None:
 
 
 def test_what_blocks_neither_sealing_nor_users_says_so() -> None:
-    night = Night()
+    night = watching("pm2", "epochs")
     night.passes(minutes=1)
     night["cls-worker"].stops()
     night.passes(minutes=1)
@@ -114,7 +114,7 @@ def test_what_blocks_neither_sealing_nor_users_says_so() -> None:
 
 
 def test_postgres_down_blocks_sealing_and_is_recommended_once() -> None:
-    night = Night(every=120)
+    night = watching("postgres", "epochs", every=120)
     night.passes(minutes=1)
     night.postgres.fails()
     night.epochs.fails()
@@ -125,7 +125,7 @@ def test_postgres_down_blocks_sealing_and_is_recommended_once() -> None:
 
 
 def test_the_orders_two_hours_of_no_new_epochs_are_reckoned_from_when_the_newest_one_ended() -> None:
-    night = Night(every=120)
+    night = watching("postgres", "epochs", every=120)
     for group in night.groups.values():
         group.sealing = False
     night.until(4, 59)

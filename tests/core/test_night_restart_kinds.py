@@ -110,7 +110,7 @@ def test_a_crash_an_operators_restart_and_one_by_a_rule_between_two_readings_are
 
 
 def test_three_services_past_their_limits_at_once_are_no_deployment() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10, seconds=1)
     for name in FLEET:
         night[name].is_too_big()
@@ -139,7 +139,7 @@ def test_what_an_operator_restarts_past_its_limit_is_the_operators_where_the_bus
 
 
 def test_three_services_restarted_at_once_are_a_deployment() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     for name in FLEET[:3]:
         night[name].is_restarted()
@@ -148,7 +148,7 @@ def test_three_services_restarted_at_once_are_a_deployment() -> None:
 
 
 def test_the_whole_fleet_after_a_boot_is_a_reboot() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night.passes(minutes=10)
     night.host.boot_at = night.clock.now + 5
     night.clock.now += 40
@@ -208,7 +208,7 @@ def test_pm2_that_comes_back_with_an_incomplete_list_is_said_of_what_is_left_beh
 
 
 def test_a_loop_says_since_when_how_long_each_life_lasted_and_the_signal_that_ended_it() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     for _ in range(8):
         crash(night, "gateway", after=3, signal="SIGKILL", code=0)
@@ -236,7 +236,7 @@ def test_a_loop_without_a_bus_says_what_the_counters_tell_and_doubts_a_code_of_0
 
 
 def test_a_crash_is_told_with_its_signal_and_the_length_of_its_life_once() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     crash(night, "gateway", after=4, signal="SIGSEGV", code=0)
     crash(night, "gateway", after=2, signal="SIGSEGV", code=0)
@@ -300,7 +300,7 @@ def test_a_fleet_that_dies_together_is_no_deployment_where_the_bus_tells_that_it
 
 
 def test_a_fleet_of_which_an_operator_had_most_ended_is_a_deployment_whatever_one_of_them_died_of() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10, seconds=3)
     for name in FLEET:
         night.exits.append(

@@ -9,7 +9,7 @@ from monitord.core.model import Finding
 
 from . import nights
 from .habits import looked_at_again
-from .nights import BASELINE, EVERY, Night
+from .nights import BASELINE, EVERY, Night, watching
 
 PROBES = frozenset({"postgres", "epochs"})  # the others have nothing to say of seals
 ORDERS, LONG = replace(nights.ORDERS, probes=PROBES), replace(nights.LONG, probes=PROBES)
@@ -35,7 +35,7 @@ def nearly(night: Night, seconds: float) -> None:
 
 
 def test_a_healthy_seal_is_never_late_at_any_minute_of_the_hour() -> None:
-    night = Night(LONG, every=300)
+    night = watching("epochs", orders=LONG, every=300)
     for group in night.groups.values():
         group.delay = 1574  # a bad night's
     night.passes(hours=24)
@@ -43,7 +43,7 @@ def test_a_healthy_seal_is_never_late_at_any_minute_of_the_hour() -> None:
 
 
 def test_a_seal_age_of_two_hours_is_silent_and_past_it_is_a_warning() -> None:
-    night = Night(ORDERS)
+    night = watching("epochs")
     stop_after(night, TWO_O_CLOCK)
     nearly(night, 7200)
     at(night, 7200)
@@ -64,7 +64,7 @@ def test_a_seal_age_of_two_hours_is_silent_and_past_it_is_a_warning() -> None:
 
 
 def test_a_seal_age_past_four_hours_is_stuck_and_replaces_late() -> None:
-    night = Night(ORDERS)
+    night = watching("epochs")
     stop_after(night, TWO_O_CLOCK)
     nearly(night, 4 * 3600)
     at(night, 4 * 3600)
@@ -80,7 +80,7 @@ def test_a_seal_age_past_four_hours_is_stuck_and_replaces_late() -> None:
 
 
 def test_a_stuck_group_that_catches_up_by_half_is_late() -> None:
-    night = Night(ORDERS)
+    night = watching("epochs")
     stop_after(night, TWO_O_CLOCK)
     nearly(night, 5 * 3600)
     at(night, 5 * 3600)
@@ -95,7 +95,7 @@ def test_a_stuck_group_that_catches_up_by_half_is_late() -> None:
 
 
 def test_nothing_sealed_in_the_whole_window_is_stuck() -> None:
-    night = Night(ORDERS, every=120)
+    night = watching("epochs", every=120)
     for group in night.groups.values():
         group.sealing, group.sealed = False, {}
     night.passes(minutes=1)
@@ -107,7 +107,7 @@ def test_nothing_sealed_in_the_whole_window_is_stuck() -> None:
 
 
 def test_one_dead_group_is_not_hidden_by_the_other() -> None:
-    night = Night(LONG, every=300)
+    night = watching("epochs", orders=LONG, every=300)
     night.groups["MILO"].sealing = False
     night.passes(hours=6)
     assert {subject for rule, subject in night.firing() if rule == "sealing_stuck"} == {"MILO"}
@@ -115,7 +115,7 @@ def test_one_dead_group_is_not_hidden_by_the_other() -> None:
 
 
 def test_groups_may_differ_within_the_grace_and_not_after_it() -> None:
-    night = Night(ORDERS, every=60)
+    night = watching("epochs", orders=ORDERS, every=60)
     night.groups["CLS"].sealing = False
     night.until(4, 15)
     assert night.said() == []
@@ -129,14 +129,14 @@ def test_groups_may_differ_within_the_grace_and_not_after_it() -> None:
 
 
 def test_two_dead_groups_are_stuck_and_not_out_of_sync() -> None:
-    night = Night(LONG, every=300)
+    night = watching("epochs", orders=LONG, every=300)
     stop_after(night, TWO_O_CLOCK)
     night.passes(hours=6)
     assert {rule for rule, _ in night.firing()} == {"sealing_stuck"}
 
 
 def test_one_group_alone_cannot_be_out_of_sync() -> None:
-    night = Night(replace(LONG, groups=("MILO",)), every=300)
+    night = watching("epochs", orders=replace(LONG, groups=("MILO",)), every=300)
     night.passes(hours=3)
     night.is_silent()
     night.groups["MILO"].sealing = False
@@ -145,7 +145,7 @@ def test_one_group_alone_cannot_be_out_of_sync() -> None:
 
 
 def test_a_label_left_out_is_a_gap_once_a_later_one_is_sealed() -> None:
-    night = Night(ORDERS)
+    night = watching("epochs")
     skipped = TWO_O_CLOCK + 3600
     for group in night.groups.values():
         group.skips = {skipped}
@@ -162,7 +162,7 @@ def test_a_label_left_out_is_a_gap_once_a_later_one_is_sealed() -> None:
 
 
 def test_a_gap_that_was_never_filled_is_over_when_it_leaves_the_window() -> None:
-    night = Night(LONG, every=300)
+    night = watching("epochs", orders=LONG, every=300)
     night.groups["MILO"].skips = night.groups["CLS"].skips = {TWO_O_CLOCK + 3600}
     night.passes(hours=27)
     night.fired_once("sealing_gap", "MILO", alone=False)
@@ -171,7 +171,7 @@ def test_a_gap_that_was_never_filled_is_over_when_it_leaves_the_window() -> None
 
 
 def test_what_is_missed_begins_after_the_oldest_seal_in_the_window() -> None:
-    night = Night(ORDERS, every=120)
+    night = watching("epochs", every=120)
     for group in night.groups.values():
         group.sealing, group.sealed = False, {TWO_O_CLOCK: 9}
     night.passes(minutes=1)
@@ -182,7 +182,7 @@ def test_what_is_missed_begins_after_the_oldest_seal_in_the_window() -> None:
 
 
 def test_expected_moves_when_the_grace_is_over_and_latest_may_be_newer() -> None:
-    night = Night(ORDERS, every=120)
+    night = watching("epochs", every=120)
     night.until(4, 14, 59)
     assert night.report.as_fields()["epochs"]["MILO"]["expected"] == TWO_O_CLOCK
     assert night.report.as_fields()["epochs"]["MILO"]["latest"] == TWO_O_CLOCK + 3600
@@ -192,20 +192,20 @@ def test_expected_moves_when_the_grace_is_over_and_latest_may_be_newer() -> None
 
 
 def test_channels_are_those_of_the_latest_label() -> None:
-    night = Night(ORDERS, every=120)
+    night = watching("epochs", every=120)
     night.groups["CLS"].sealed[TWO_O_CLOCK] = 61
     night.look()
     assert night.report.as_fields()["epochs"]["CLS"]["channels_sealed"] == 61
 
 
 def test_the_seal_age_knows_no_grace() -> None:
-    night = Night(ORDERS, every=120)
+    night = watching("epochs", every=120)
     night.look()
     assert night.report.as_fields()["epochs"]["MILO"]["seal_age_seconds"] == 57 * 60
 
 
 def test_labels_of_the_far_future_blind_nothing() -> None:
-    night = Night(ORDERS, every=120)
+    night = watching("epochs", every=120)
     for group in night.groups.values():
         group.careless = True
         group.sealed[9_999_997_200] = 1
@@ -217,7 +217,7 @@ def test_labels_of_the_far_future_blind_nothing() -> None:
 
 
 def test_looking_at_seals_again_looks_at_postgres_too_since_it_may_explain_them() -> None:
-    night = Night(ORDERS)
+    night = watching("postgres", "epochs")
     stop_after(night, TWO_O_CLOCK)
     nearly(night, 7200)
     at(night, 7230)
@@ -237,7 +237,7 @@ def test_a_night_in_seconds_is_judged_like_a_night_in_hours(length: int) -> None
         growth_window=ORDERS.growth_window * scale,
         confirm_every=timedelta(seconds=length / 60),
     )
-    night = Night(small, start=datetime(2025, 11, 5, 4, tzinfo=UTC), every=length / 20)
+    night = watching("postgres", "epochs", orders=small, start=datetime(2025, 11, 5, 4, tzinfo=UTC), every=length / 20)
     night.passes(seconds=12 * length)
     night.is_silent()
     for group in night.groups.values():
@@ -249,7 +249,7 @@ def test_a_night_in_seconds_is_judged_like_a_night_in_hours(length: int) -> None
 
 
 def test_time_in_which_postgres_could_not_be_read_counts_towards_no_seal_age_limit() -> None:
-    night = Night(LONG, every=300)
+    night = watching("postgres", "epochs", orders=LONG, every=300)
     night.passes(minutes=5)
     for server in (night.postgres, night.epochs):
         server.fails()
@@ -268,7 +268,7 @@ def test_time_in_which_postgres_could_not_be_read_counts_towards_no_seal_age_lim
 
 
 def test_a_pending_seal_alert_tells_all_that_a_person_needs() -> None:
-    night = Night(ORDERS)
+    night = watching("epochs")
     stop_after(night, TWO_O_CLOCK)
     nearly(night, 7200)
     at(night, 7200 + 36)

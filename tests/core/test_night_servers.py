@@ -7,7 +7,7 @@ import pytest
 
 from monitord.core.model import Kind, Unmeasured
 
-from .nights import LONG, MEMORY, Night, orders
+from .nights import LONG, MEMORY, Night, orders, watching
 
 
 def break_postgres(night: Night) -> None:
@@ -38,7 +38,7 @@ def test_a_server_that_cannot_be_measured_is_critical_from_the_second_reading_on
 
 
 def test_postgres_down_all_night_is_one_alert() -> None:
-    night = Night(LONG, every=300)
+    night = watching("postgres", "epochs", orders=LONG, every=300)
     night.passes(minutes=10)
     break_postgres(night)
     night.table.per_second = 0
@@ -59,7 +59,7 @@ def test_pm2_down_is_one_alert_and_not_one_per_service() -> None:
 
 @pytest.mark.parametrize("roster", ["ordered", "learned"])
 def test_the_empty_fleet_that_pm2_shows_before_its_socket_dies_is_not_seven_alerts(roster: str) -> None:
-    night = Night() if roster == "ordered" else Night(orders(services={}))
+    night = watching("pm2") if roster == "ordered" else watching("pm2", orders=orders(services={}))
     night.passes(minutes=10)
     fleet, night.services = night.services, []
     night.look()
@@ -78,7 +78,7 @@ def test_the_empty_fleet_that_pm2_shows_before_its_socket_dies_is_not_seven_aler
 
 
 def test_a_fleet_that_is_really_empty_is_said_service_by_service() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(minutes=10)
     night.services = []
     night.passes(minutes=1)
@@ -86,7 +86,7 @@ def test_a_fleet_that_is_really_empty_is_said_service_by_service() -> None:
 
 
 def test_what_fires_when_its_server_goes_away_neither_resolves_nor_fires_anew() -> None:
-    night = Night(LONG, every=60)
+    night = watching("pm2", "postgres", "epochs", orders=LONG, every=60)
     night.passes(minutes=10)
     skipped = 1762315200
     night.groups["CLS"].skips.add(skipped)
@@ -110,7 +110,7 @@ def test_what_fires_when_its_server_goes_away_neither_resolves_nor_fires_anew() 
 
 
 def test_a_failed_reading_resets_what_was_counted_and_keeps_since() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(seconds=10)
     night["gateway"].stops()
     night.look(["pm2"])
@@ -129,7 +129,7 @@ def test_a_failed_reading_resets_what_was_counted_and_keeps_since() -> None:
 
 
 def test_a_failed_reading_resets_a_count_towards_resolved_too() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(seconds=10)
     night["gateway"].starts()
@@ -162,7 +162,7 @@ def test_a_probe_that_is_not_taken_changes_nothing() -> None:
 
 
 def test_readings_closer_together_than_confirm_every_count_once() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(seconds=10)
     night["gateway"].stops()
     for _ in range(20):
@@ -176,7 +176,7 @@ def test_readings_closer_together_than_confirm_every_count_once() -> None:
 
 @pytest.mark.parametrize(("confirmations", "seconds"), [(1, 0), (2, 5), (3, 10)])
 def test_an_alert_fires_and_resolves_after_as_many_readings_as_ordered(confirmations: int, seconds: int) -> None:
-    night = Night(orders(confirmations=confirmations))
+    night = watching("pm2", orders=orders(confirmations=confirmations))
     night.passes(seconds=10)
     night["gateway"].stops()
     night.passes(minutes=1)
@@ -190,7 +190,7 @@ def test_an_alert_fires_and_resolves_after_as_many_readings_as_ordered(confirmat
 
 
 def test_a_blip_of_one_reading_is_pending_and_forgotten() -> None:
-    night = Night()
+    night = watching("pm2")
     night.passes(seconds=10)
     night["gateway"].stops()
     night.look()
@@ -202,7 +202,7 @@ def test_a_blip_of_one_reading_is_pending_and_forgotten() -> None:
 
 
 def test_a_clear_that_does_not_last_resolves_nothing() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(minutes=1)
     night["gateway"].starts()
@@ -265,7 +265,7 @@ def test_what_is_no_longer_configured_ends_its_alerts_as_not_watched() -> None:
 
 
 def test_a_service_taken_off_the_roster_ends_its_alert_as_not_watched() -> None:
-    night = Night()
+    night = watching("pm2")
     night.vanishes("tree-builder")
     night.passes(minutes=1)
     night.orders = replace(
@@ -279,7 +279,7 @@ def test_a_service_taken_off_the_roster_ends_its_alert_as_not_watched() -> None:
     "kind", ["refused", "timeout", "auth", "tls", "dns", "protocol", "permission", "missing", "internal"]
 )
 def test_every_kind_of_failure_has_its_advice(kind: Kind) -> None:
-    night = Night()
+    night = watching("pm2", "postgres")
     night.postgres.fails(kind, "it says so")
     night.passes(seconds=10)
     alert = night.fired_once("postgres_unreachable", "postgres")
@@ -317,7 +317,7 @@ def test_seals_that_cannot_be_read_though_postgres_answers_are_said() -> None:
 
 
 def test_seals_that_failed_before_postgres_did_are_explained_by_it() -> None:
-    night = Night()
+    night = watching("postgres", "epochs")
     night.passes(minutes=10)
     night.epochs.fails()
     night.look()
@@ -349,7 +349,7 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_nothing_is_judged_through_a_server_before_it_is_confirmed_to_be_back() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(minutes=10)
     night.pm2.fails()
@@ -363,7 +363,7 @@ def test_nothing_is_judged_through_a_server_before_it_is_confirmed_to_be_back() 
 
 
 def test_advice_fits_what_is_missing() -> None:
-    night = Night()
+    night = watching("pm2", "postgres", "redis", "host")
     night.passes(minutes=2)
     night.table.gap = Unmeasured("user_signals", "missing", "there is no table user_signals in this database")
     night.queues["tree-builder"].gap = Unmeasured("tree-builder", "missing", "there is no queue tree-builder")
@@ -378,7 +378,7 @@ def test_advice_fits_what_is_missing() -> None:
 
 @pytest.mark.parametrize(("server", "named"), [("postgres", "MONITORD_POSTGRES__DSN"), ("pm2", "MONITORD_PM2__HOME")])
 def test_a_server_whose_database_or_home_is_missing_is_not_told_to_be_started(server: str, named: str) -> None:
-    night = Night()
+    night = watching("pm2", "postgres")
     night.passes(minutes=2)
     getattr(night, server).fails("missing", "it has no such thing")
     night.passes(minutes=2)

@@ -106,7 +106,7 @@ def test_missing_replaces_a_down_that_fires_already() -> None:
 
 
 def test_a_service_of_the_orders_that_was_never_there_is_missing_from_the_first_readings_on() -> None:
-    night = Night(services=[name for name in MEMORY if name != "tree-builder"])
+    night = watching("pm2", services=[name for name in MEMORY if name != "tree-builder"])
     night.passes(seconds=5)
     night.fired_once("service_missing", "tree-builder")
 
@@ -192,7 +192,7 @@ def test_a_process_the_kernel_does_not_tell_of_is_neither_frozen_nor_thawed() ->
 
 @pytest.mark.parametrize("service", ["milo-aggregator", "cls-worker", "tree-builder"])
 def test_memory_at_its_limit_is_silent_and_past_it_is_a_warning(service: str) -> None:
-    night = Night()
+    night = watching("pm2")
     night[service].memory = 500.0 * MB
     night.passes(minutes=10)
     night.is_silent()

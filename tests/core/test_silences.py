@@ -109,7 +109,7 @@ def test_what_fires_when_the_silence_comes_is_put_down_at_once_and_comes_back_wh
 
 
 def test_a_silence_of_one_rule_leaves_the_others_loud() -> None:
-    night = Night()
+    night = watching("pm2")
     silenced(night, "gateway", rule="service_memory_high", hours=2)
     night["gateway"].memory = 600e6
     night.passes(minutes=5)
@@ -167,7 +167,7 @@ def test_a_name_meant_exactly_stays_so_when_what_it_names_is_gone() -> None:
 
 
 def test_a_pattern_becomes_a_name_once_something_is_called_so() -> None:
-    night = Night(replace(ORDERS, services={}), services=(*MEMORY, "worker1"))
+    night = watching("pm2", orders=replace(ORDERS, services={}), services=(*MEMORY, "worker1"))
     night.passes(minutes=5)
     silenced(night, "worker[1]", hours=2)
     night["worker1"].stops()
@@ -208,7 +208,7 @@ def test_growing_worse_under_a_silence_is_recorded_and_not_told() -> None:
 
 
 def test_what_nobody_can_see_when_the_silence_ends_waits_for_a_reading() -> None:
-    night = Night()
+    night = watching("pm2", "redis")
     silenced(night, "tree-builder", minutes=30)
     night.queues["tree-builder"].waiting = 9000
     night.passes(minutes=20)
@@ -308,7 +308,7 @@ def test_a_window_comes_again_the_next_night() -> None:
 
 
 def test_two_hours_of_quiet_stay_two_hours_when_the_clock_is_set_back() -> None:
-    night = Night(every=80)
+    night = watching("pm2", every=80)
     night.tells_no_clock()
     silenced(night, "gateway", hours=2)
     night.passes(minutes=30)
@@ -337,7 +337,7 @@ def test_a_silence_and_an_ack_are_still_there_after_a_restart() -> None:
 
 
 def test_a_command_that_is_heard_twice_is_done_once() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(minutes=5)
     (alert,) = night.state.alerts.values()
@@ -378,7 +378,7 @@ def test_an_ack_stays_until_it_grows_worse_and_ends_with_the_alert() -> None:
 
 
 def test_what_is_not_confirmed_cannot_be_acknowledged() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.look()
     (alert,) = night.state.alerts.values()
@@ -406,7 +406,7 @@ def test_a_service_that_was_learned_and_is_gone_is_not_missed_once_it_is_forgott
 
 
 def test_a_service_that_still_runs_is_learned_again() -> None:
-    night = Night(replace(ORDERS, services={}))
+    night = watching("pm2", orders=replace(ORDERS, services={}))
     night.passes(minutes=5)
     night.asks("forget", "gateway")
     night.passes(minutes=5)
@@ -417,7 +417,7 @@ def test_a_service_that_still_runs_is_learned_again() -> None:
 
 
 def test_what_the_orders_name_is_not_forgotten() -> None:
-    night = Night()
+    night = watching("pm2")
     night.vanishes("gateway")
     night.passes(minutes=5)
     night.asks("forget", "gateway")
