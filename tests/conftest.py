@@ -31,6 +31,7 @@ from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
 from tests.support.children import EndedLate
+from tests.support.reports import tell_what_is_shown
 from tests.support.scheduling import longest_first
 from tests.untried import pytest_terminal_summary as pytest_terminal_summary
 
@@ -67,6 +68,11 @@ T = TypeVar("T")
 _numbers = itertools.count(1)
 _ended_late = EndedLate(CHILDREN_SECONDS)
 _watched_from = -math.inf
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        tell_what_is_shown(config)
 
 
 def pytest_collection() -> None:

@@ -37,7 +37,7 @@ ELSEWHERE = {
     "cli/demo.py": {"pipeline"},  # a fleet of the demonstration
     "cli/pm2_config.py": {"monitord"},  # the program's name among PM2's apps
     "cli/proof.py": {"chain"},  # a field of the document of a proof
-    "config/apart_child.py": {"pm2"},  # a section of the settings whose default depends on the user
+    "config/reading.py": {"pm2"},  # a section of the settings whose default depends on the user
     "config/check_types.py": {"postgres"},  # an example
     "config/checks.py": {"host", "postgres"},  # a header of HTTP; the server that checks in SQL ask
     "config/loader.py": {"checks", "host", "pm2"},  # sections of the settings, of which two are at odds

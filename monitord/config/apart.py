@@ -46,7 +46,7 @@ class SettingsReader:
         """The settings as they are now, or SettingsError. Blocks until the process has ended."""
         answer = None if added() else self._asked()
         if answer is None:
-            from monitord.config.apart_child import read
+            from monitord.config.reading import read
 
             settings, record = read(self._environ, self._directory, self._version)
         elif answer.values is None or answer.record is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monitord.config.apart_child import read
+from monitord.config.reading import read
 from monitord.config.record import write_record
 from monitord.config.sections import names_of
 from monitord.config.settings import OrdersSettings

@@ -51,7 +51,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: object) -> None:
         raise AssertionError("it was read in this process")
 
-    monkeypatch.setattr("monitord.config.apart_child.read", read)
+    monkeypatch.setattr("monitord.config.reading.read", read)
 
 
 def test_they_are_what_this_process_would_have_read(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

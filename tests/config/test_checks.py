@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from monitord.config import apart_child
+from monitord.config import reading
 from monitord.config.check_types import EXAMPLE as OWN_EXAMPLE
 from monitord.config.loader import Settings, SettingsError, described, load, standing_orders
 from monitord.config.overrides import tried
@@ -167,7 +167,7 @@ def test_what_the_daemon_records_holds_no_secret_and_says_that_it_withholds(tmp_
         ({"type": "http", "url": "https://shop/health/availability-check?v=2"}, False),
     ):
         environ = {"MONITORD_STATE_DIR": str(state), "MONITORD_CHECKS": json.dumps({"shop": check})}
-        write_record(apart_child.read(environ, tmp_path, "1")[1], state)
+        write_record(reading.read(environ, tmp_path, "1")[1], state)
         assert SECRET not in (state / "daemon.json").read_text()
         record = read_record(state)
         assert record is not None

@@ -32,8 +32,10 @@ DESCRIPTORS = 4
 def main() -> None:
     """Fork for each request, until nobody can ask any more. A child returns from `serve` and becomes the program."""
     asked = socket.socket(fileno=int(sys.argv[1]))
+    gc.disable()  # what is imported leaves no garbage
     preload()
     gc.freeze()
+    gc.enable()
     if not serve(asked):
         return
     try:
