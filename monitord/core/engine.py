@@ -20,7 +20,6 @@ from monitord.core.model import (
     Action,
     Aftermath,
     Alert,
-    Finding,
     Judgement,
     Observation,
     Recheck,
@@ -163,7 +162,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             found = None if is_unknown else rule.evaluate(observation, history, orders)
             if found is not None and found.__class__ is not list and found.__class__ is not tuple:
                 found = list(found)
-            if not is_known and (not found or Finding not in map(type, found)):
+            if not is_known and (not found or not book.finds(found)):
                 continue
             judgements = book.judge(rule, found, held, observation, history, orders)
         except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others

@@ -18,8 +18,11 @@ def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
     return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
 
 
-def finds(judgements: Iterable[Judgement] | None) -> bool:
-    return bool(judgements) and Finding in map(type, judgements or ())
+def finds(judgements: Iterable[Judgement]) -> bool:
+    for judgement in judgements:  # noqa: SIM110 - at half the cost, of each rule in each cycle
+        if judgement.__class__ is Finding:
+            return True
+    return False
 
 
 def unknown(rule: Rule, book: Mapping[str, Alert]) -> dict[str, Judgement]:

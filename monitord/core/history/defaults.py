@@ -58,7 +58,10 @@ def seen(history: History, table: str) -> bool | None:
 def effective(orders: StandingOrders, history: History) -> StandingOrders:
     """The orders as far as they apply to what is there: everything downstream walks these."""
     names = [*orders.services, *history.roster, *history.services]
-    answers = tuple((table, seen(history, table)) for table in defaults(orders))
+    # Nearly always each was seen.
+    answers = tuple(
+        [(table, history.seen.get(table) is not None or seen(history, table)) for table in defaults(orders)]
+    )
     return _effective((orders, answers, patterns(names)))
 
 

@@ -47,13 +47,14 @@ def _began(process: Process, was: Process | None, now: float) -> float | None:
 
 def rhythm_of(name: str, service: ServiceHistory, orders: StandingOrders) -> Rhythm | None:
     """The rhythm of what comes and goes: as named in the orders, as PM2 is configured, or as learned."""
-    processes = service.lives.values()
-    schedules = [written for process in processes if (written := process.schedule or process.cron) is not None]
-    # PM2 calls waiting whatever has a delay; it begins again only what may not end.
-    waiting = [
-        process for process in processes if process.state in WAITING and process.autorestart and not process.may_end
-    ]
-    delays = [process.restart_delay for process in waiting if process.restart_delay]
+    schedules: list[str] = []
+    delays: list[float] = []
+    for process in service.lives.values():
+        if (written := process.schedule or process.cron) is not None:
+            schedules.append(written)
+        # PM2 calls waiting whatever has a delay; it begins again only what may not end.
+        if process.state in WAITING and process.autorestart and not process.may_end and process.restart_delay:
+            delays.append(process.restart_delay)
     delay = max(delays) if delays and len(delays) == len(service.lives) else None
     named = orders.rhythms.get(name)
     seconds = named.total_seconds() if named is not None else None

@@ -41,10 +41,11 @@ def disk_high(path: str, observation: Observation, history: History, orders: Sta
     """A disk past the limits, by space (percent, as df counts it) or by inodes, whichever is worse."""
     reading = observation.readings["host"]
     space, inodes = reading.number("disk_used", path=path), reading.number("disk_inodes_used", path=path)
-    found = [(round(used, 2), what) for used, what in ((space, "space"), (inodes, "inodes")) if used is not None]
-    if not found:
+    if space is None and inodes is None:
         return "it cannot be measured"
-    used, what = max(found, key=lambda one: one[0])
+    of_space, of_inodes = round(space or 0.0, 2), round(inodes or 0.0, 2)
+    is_of_inodes = space is None or (inodes is not None and of_inodes > of_space)
+    used, what = (of_inodes, "inodes") if is_of_inodes else (of_space, "space")
     warning, critical = orders.disk_limits(path)
     if used <= warning:  # without inodes there are none that could run out; space there always is
         return "its space is not told" if space is None else None

@@ -108,6 +108,8 @@ def redis_queue_backlog(name: str, observation: Observation, history: History, o
     limit, run = orders.queue_limit(name), history.queues.get(name)
     if depth is None or run is None:
         return "it cannot be read"
+    if run.deep_since is None and max(depth, run.last) <= limit * RISE_SHARE:  # nearly always
+        return None
     risen = run.last - run.first
     lasting = history.watched_seconds("redis", run.since, now)
     stall, net = orders.flow_stall.total_seconds(), 0.0
