@@ -5,6 +5,9 @@ rises fourfold within hours does not pass for it: each window is twice the one b
 more rows than the same half of the one before. Nor does what a table has done before: it must be past its own peaks.
 """
 
+import math
+import operator
+from bisect import bisect_left
 from itertools import pairwise
 
 from monitord.core.anomalies.regression import value_at
@@ -63,7 +66,8 @@ def half_windows(table: TableHistory, now: float, window: float) -> tuple[float,
     start = now - WINDOWS * window
     if not points or points[0][0] > start or points[-1][0] < now - half:
         return None
-    if any(b[0] - a[0] > half for a, b in pairwise(points) if b[0] > start):
+    times = [at for at, _ in points[max(0, bisect_left(points, (start, math.inf)) - 1) :]]
+    if max(map(operator.sub, times[1:], times), default=0.0) > half:
         return None
     gained = [value_at(points, start + part * half) for part in range(2 * WINDOWS + 1)]
     return tuple(max(0.0, b - a) for a, b in pairwise(gained))

@@ -49,9 +49,8 @@ _with: Final = with_these(QuietHours, "lived", "gaps")
 
 def lived_on(quiet: QuietHours, seconds: float, now: float) -> QuietHours:
     """So many seconds more were watched; what is too old is forgotten."""
-    oldest = int(now // DAY) - KEEP_DAYS
     gaps = quiet.gaps
-    if any(gap.day < oldest for gap in gaps):
+    if gaps and min([gap.day for gap in gaps]) < (oldest := int(now // DAY) - KEEP_DAYS):
         gaps = tuple(gap for gap in gaps if gap.day >= oldest)
     lived = min(quiet.lived + seconds, LEAST_LIVED)
     return quiet if lived == quiet.lived and gaps is quiet.gaps else _with(quiet, lived, gaps)

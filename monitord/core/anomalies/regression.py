@@ -45,7 +45,7 @@ def slope(points: Points) -> Slope:
 
 def value_at(points: Points, at: float) -> float:
     """The value at a moment on a line between the points around it, else that of the nearest; they are in order."""
-    place = bisect_left(points, at, key=lambda point: point[0])
+    place = bisect_left(points, (at, -math.inf))
     if place == 0:
         return points[0][1]
     if place == len(points):
