@@ -95,8 +95,8 @@ def _written(head: str, body: list[str], scope: dict[str, Any]) -> Any:
 def _copier(kind: type) -> Callable[[Any, dict[str, object]], object]:
     """A function that copies instances of a dataclass; that of `dataclasses` where it is not one of slots alone."""
     names = [field.name for field in dataclasses.fields(kind)]
-    has_slots = "__slots__" in kind.__dict__ and all(hasattr(getattr(kind, name, None), "__set__") for name in names)
-    if not has_slots or hasattr(kind, "__post_init__"):
+    # All of them its own: what inherits some is frozen by the class that it has them of.
+    if not set(names) <= set(kind.__dict__.get("__slots__", ())) or hasattr(kind, "__post_init__"):
         return lambda thing, changes: dataclasses.replace(thing, **changes)
     body = [
         *(f"  _made.{name} = _old.{name}" for name in names),

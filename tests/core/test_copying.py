@@ -61,6 +61,14 @@ class Made:
     parts: list[str] = field(default_factory=list)
 
 
+def test_a_dataclass_that_inherits_its_slots_is_copied_too() -> None:
+    class Others(StandingOrders):
+        __slots__ = ()
+
+    copied = replace(Others(groups=("MILO",)), groups=())
+    assert (type(copied), copied.groups, copied.tables) == (Others, (), StandingOrders().tables)
+
+
 def test_what_is_made_slot_by_slot_has_its_defaults_each_its_own_and_stays_frozen() -> None:
     one, other = Made("a"), Made("a", parts=[])
     assert (one, one.number, one.parts) == (other, 3, [])

@@ -363,7 +363,7 @@ async def test_a_full_disk_degrades_until_there_is_room_again(tmp_path: Path) ->
         assert store.problem is None
     finally:
         await store.close(WAIT)
-        subprocess.run(["umount", str(mount)], capture_output=True, timeout=10, check=True)
+        subprocess.run(["umount", "--lazy", str(mount)], capture_output=True, timeout=10, check=True)
 
 
 def test_reading_a_snapshot_writes_nothing_and_finds_nothing_where_there_is_none(tmp_path: Path) -> None:
