@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support import forked
+from tests.support import forked, inside
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """What the fixture `eventually` is."""
@@ -23,7 +23,7 @@ def monitord(
     *arguments: str, directory: Path, settings: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end in `directory`, which is also its home."""
-    return forked.run(arguments, cwd=directory, env=environment(directory, settings), timeout=PATIENCE)
+    return inside.run(arguments, cwd=directory, env=environment(directory, settings), timeout=PATIENCE)
 
 
 def start(*arguments: str, directory: Path, settings: Mapping[str, str] | None = None) -> forked.Popen:

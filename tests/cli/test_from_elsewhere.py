@@ -14,7 +14,7 @@ import pytest
 from monitord.config.record import FILE, read_record
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
-from tests.support import forked
+from tests.support import forked, inside
 
 from .program import PATIENCE
 
@@ -29,7 +29,7 @@ def monitord(
     *arguments: str, home: Path, directory: Path, more: Mapping[str, str] = {}
 ) -> subprocess.CompletedProcess[str]:
     """A command as cron runs it: in another directory, with next to no environment."""
-    return forked.run(arguments, cwd=directory, env=environment(home, more), timeout=PATIENCE)
+    return inside.run(arguments, cwd=directory, env=environment(home, more), timeout=PATIENCE)
 
 
 @asynccontextmanager
