@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import finish
-from tests.support import forked
+from tests.support import forked, inside
 from tests.support.children import EndedLate
 from tests.support.scheduling import LONGEST
 
@@ -85,6 +86,18 @@ def test_the_program_that_is_forked_is_a_process_as_any_other(tmp_path: Path) ->
     (tmp_path / ".env").unlink()
     with pytest.raises(subprocess.TimeoutExpired):
         forked.run(["run"], cwd=tmp_path, env={**env, "MONITORD_HTTP__LISTEN": ""}, timeout=0.1)
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["status", "--format", "json"], ["config", "--format", "odd"]])
+def test_a_command_in_the_tests_own_process_says_what_a_process_says_and_leaves_no_trace(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / ".env").write_text("MONITORD_CHECK_INTERVAL=17s\n")
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8", "TZ": "Asia/Kathmandu"}
+    before = (dict(os.environ), Path.cwd(), sys.stdin, sys.stdout, sys.stderr, time.tzname)
+    there, here = (way.run(arguments, cwd=tmp_path, env=env, timeout=60) for way in (forked, inside))
+    assert (here.returncode, here.stdout, here.stderr) == (there.returncode, there.stdout, there.stderr)
+    assert (dict(os.environ), Path.cwd(), sys.stdin, sys.stdout, sys.stderr, time.tzname) == before
 
 
 def test_the_files_that_are_run_first_are_there() -> None:
