@@ -91,10 +91,15 @@ def habit(before: LabelHabit, delays: LabelSeries) -> LabelHabit:
         judged = label
         if pairs and label - pairs[-1][0] > NEW_HABIT * length:
             pairs = tuple(pair for pair in delays.items() if pairs[-1][0] < pair[0] < label)
-        limit = slow_past(_usual_of(pairs, length), length) if len(pairs) >= ENOUGH_SEALS else None
-        if delay <= length if limit is None else delay <= limit:
+        if delay <= length * IN_TIME_SHARE or not _is_slow(delay, pairs, length):
             pairs = (*pairs, (label, delay))[-KEEP_SEALS:]
     return LabelHabit(length, pairs, judged)
+
+
+def _is_slow(delay: int, pairs: Sequence[tuple[int, int]], length: int) -> bool:
+    """Whether it was slow by those before it; where too few are known, whether the next was due by then."""
+    limit = slow_past(_usual_of(pairs, length), length) if len(pairs) >= ENOUGH_SEALS else None
+    return delay > (length if limit is None else limit)
 
 
 def is_unusual(delay: float, past: Usual, length: int) -> bool:
