@@ -6,13 +6,14 @@ are equal, as a restart does, in every cycle of a night.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitord.core.engine import Decision, State, decide
-from monitord.core.model import Observation
+from monitord.core.model import Observation, ProcessExit
 from monitord.core.orders import NumberOrders, ServiceOrders, StandingOrders
 from monitord.core.series import RollupContext
 from monitord.core.subjects.registry import registered
@@ -31,6 +32,7 @@ OWN = {
     "cls-worker": ServiceOrders(memory=90 * MB, startup_grace=ORDERS.confirm_every * 10),
 }
 KINDS: tuple[StandingOrders, ...] = (
+    ORDERS,
     replace(ORDERS, number_limits=LIMITS, service_by_name=OWN),
     replace(ORDERS, services={}, number_limits=LIMITS),
     replace(ORDERS, services={}, runbooks={"service_*": "read its log"}, number_limits={"*": LIMITS["*"]}),
@@ -51,25 +53,40 @@ APPS = (
 
 
 class Compared(Night):
-    """A night that is judged twice in each cycle: as monitord goes on, and by one that has just been started."""
+    """A night that is judged again in the end, each cycle by one that has just been started."""
+
+    def __init__(self, orders: StandingOrders, *, every: float) -> None:
+        super().__init__(orders, every=every)
+        self.judged: list[tuple[State, Observation, StandingOrders, Decision, Shown]] = []
 
     def judge(self, observation: Observation) -> Decision:
-        before, orders = self.state, self.orders
-        decision = super().judge(observation)
-        other = replace(
-            observation, readings={name: replace(reading) for name, reading in observation.readings.items()}
-        )
-        fresh = decide(restored(before), other, replace(orders))
-        assert decision.transitions == fresh.transitions
-        assert decision.events == fresh.events
-        assert decision.actions == fresh.actions
-        assert decision.reminders == fresh.reminders
-        assert decision.rechecks == fresh.rechecks
-        assert decision.notes == fresh.notes
-        assert decision.state == fresh.state
-        assert decision.report.as_fields() == fresh.report.as_fields()
-        assert rolled_up(before, decision) == rolled_up(restored(before), fresh)
+        before, decision = self.state, super().judge(observation)
+        self.judged.append((before, observation, self.orders, decision, shown(before, decision)))
         return decision
+
+    def is_judged_so_by_others(self) -> None:
+        for before, observation, orders, decision, told in self.judged:
+            readings = {
+                name: replace(reading, samples=tuple(map(replace, reading.samples)))
+                for name, reading in observation.readings.items()
+            }
+            state = restored(before)
+            fresh = decide(state, replace(observation, readings=readings), replace(orders))
+            assert decision.transitions == fresh.transitions
+            assert decision.events == fresh.events
+            assert decision.actions == fresh.actions
+            assert decision.reminders == fresh.reminders
+            assert decision.rechecks == fresh.rechecks
+            assert decision.notes == fresh.notes
+            assert decision.state == fresh.state
+            assert told == shown(state, fresh)
+
+
+Shown = tuple[Mapping[str, object], Mapping[str, object]]
+
+
+def shown(before: State, decision: Decision) -> Shown:
+    return decision.report.as_fields(), rolled_up(before, decision)
 
 
 def rolled_up(before: State, decision: Decision) -> dict[str, object]:
@@ -126,9 +143,30 @@ def test_each_cycle_says_what_one_that_remembers_nothing_would(
     orders: StandingOrders, story: list[tuple[str, str, int]]
 ) -> None:
     night = Compared(orders, every=45)
-    night["gateway"].loop_ms = night["tree-builder"].loop_ms = 2.5
-    night["gateway"].numbers["free slots"] = "4"
+    if orders.number_limits:
+        night["gateway"].loop_ms = night["tree-builder"].loop_ms = 2.5
+        night["gateway"].numbers["free slots"] = "4"
     night.passes(minutes=2)
     for mishap, service, minutes in story:
         befalls(night, mishap, service)
         night.passes(minutes=minutes)
+    night.is_judged_so_by_others()
+
+
+def test_a_fleet_that_tells_nothing_new_is_judged_by_what_else_is_told_of_it() -> None:
+    night = Compared(ORDERS, every=45)
+    night.passes(minutes=2)
+    night.daemon = "411 since 7"
+    night.passes(minutes=2)
+    night.orders = replace(ORDERS, services={**ORDERS.services, "gateway": "stopped"})
+    night.passes(minutes=2)
+    night.orders = replace(ORDERS, services={})
+    night.passes(minutes=2)
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    night.asks("forget", "gateway")
+    night.passes(minutes=2)
+    worker = str(night["cls-worker"].pm_id)
+    night.exits.append(ProcessExit("cls-worker", worker, night.clock.now, code=1, said=1))  # the list does not show it
+    night.passes(minutes=2)
+    night.is_judged_so_by_others()
