@@ -97,11 +97,17 @@ class Buckets(NamedTuple):
 def steady_rise(buckets: Buckets, now: float, terms: Terms, *, held: bool) -> Trend | None:
     """The longest steady rise that will soon reach the limit; one that is `held` is kept until clearly over."""
     for look in LOOKS:
-        if look <= len(buckets.low):
+        if look <= len(buckets.low) and _has_risen(buckets.low[-look:]):
             trend = _rise(Buckets(*(each[-look:] for each in buckets)), buckets.low[:-look], now, terms, held=held)
             if trend is not None:
                 return trend
     return None
+
+
+def _has_risen(lows: list[float]) -> bool:
+    """Whether the last third lies above the first: what is healthy ends here half of the time."""
+    third = len(lows) // 3
+    return median(lows[-third:]) > median(lows[:third])
 
 
 def _rise(buckets: Buckets, past: list[float], now: float, terms: Terms, *, held: bool) -> Trend | None:
@@ -113,7 +119,7 @@ def _rise(buckets: Buckets, past: list[float], now: float, terms: Terms, *, held
     first, last = median(lows[:third]), median(lows[-third:])
     between = ats[-1 - third // 2] - ats[third // 2]
     # Cheap and rough: most of what is healthy ends here.
-    if last <= first or (terms.limit - highs[-1]) * between > 2 * reach * (last - first):
+    if (terms.limit - highs[-1]) * between > 2 * reach * (last - first):
         return None
     points = troughs(list(zip(ats, lows, strict=True)), POINTS_PER_LOOK)
     whole = slope(points)

@@ -5,7 +5,7 @@ never was is off, everywhere. Whether it is there the Postgres probe asks in eve
 picked up, and one that was seen before and vanishes is missed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -57,12 +57,17 @@ def seen(history: History, table: str) -> bool | None:
 
 def effective(orders: StandingOrders, history: History) -> StandingOrders:
     """The orders as far as they apply to what is there: everything downstream walks these."""
-    names = [*orders.services, *history.roster, *history.services]
     # Nearly always each was seen.
     answers = tuple(
         [(table, history.seen.get(table) is not None or seen(history, table)) for table in defaults(orders)]
     )
-    return _effective((orders, answers, patterns(names)))
+    exact_names = patterns(orders.services) | _patterns(history.roster, history.services)
+    return _effective((orders, answers, exact_names))
+
+
+@latest
+def _patterns(names: Iterable[str], others: Iterable[str]) -> frozenset[str]:
+    return patterns([*names, *others])
 
 
 @partial(latest_equal, most=4)  # from cycle to cycle nearly always the same; of what is in force it is that itself
@@ -118,13 +123,14 @@ def _without(observation: Observation, orders: StandingOrders, applied: Standing
     if applied is orders:  # nearly always: nothing is off
         return observation
     probes, members = _off(orders, applied)
-    readings = {probe: reading for probe, reading in observation.readings.items() if probe not in probes}
-    is_same = len(readings) == len(observation.readings)
+    readings = observation.readings
+    if not probes.isdisjoint(readings):
+        readings = {probe: reading for probe, reading in readings.items() if probe not in probes}
     for name, off in members.items():
         if (reading := readings.get(name)) is not None and any(gap.subject in off for gap in reading.gaps):
-            readings[name] = replace(reading, gaps=tuple(gap for gap in reading.gaps if gap.subject not in off))
-            is_same = False
-    return observation if is_same else replace(observation, readings=readings)
+            gaps = tuple(gap for gap in reading.gaps if gap.subject not in off)
+            readings = {**readings, name: replace(reading, gaps=gaps)}
+    return observation if readings is observation.readings else replace(observation, readings=readings)
 
 
 @latest

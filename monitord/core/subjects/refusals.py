@@ -31,7 +31,7 @@ _ADVICE: Final = {
 def update_refusals(history: History, reading: Reading) -> History:
     """The history after one good reading of a server: why it refuses what, and whether it was ever a primary."""
     probe = reading.probe
-    reported: dict[str, object] = {**reading.values(f"{probe}_refusal", "why")}
+    reported = reading.values(f"{probe}_refusal", "why")
     if (replica := reading.number("replica")) is not None:
         # One that was a standby from the first is meant to be watched as that.
         reported[STANDBY] = bool(replica) and probe in history.primaries
