@@ -44,13 +44,23 @@ def took(group: Group, label: int) -> Collection[str]:
 
 def varied(night: Night) -> None:
     """The delays of four weeks, two to five minutes and now and then a bad one."""
-    chance = random.Random(3)  # noqa: S311 - a simulation
     start = int(night.clock.now) // HOUR * HOUR
-    for group in night.groups.values():
-        for label in range(start - 30 * HOUR, start + 700 * HOUR, HOUR):
-            group.delays[label] = 800 if chance.random() < 1 / 31 else chance.randint(120, 300)
-            if label in group.sealed:  # what was sealed before monitord began took as long
-                group.sealed_at[label] = label + HOUR + group.delays[label]
+    labels = range(start - 30 * HOUR, start + 700 * HOUR, HOUR)
+    drawn = _delays(len(labels), len(night.groups))
+    for group, delays in zip(night.groups.values(), drawn, strict=True):
+        group.delays |= zip(labels, delays, strict=True)
+        for label in group.sealed.keys() & group.delays.keys():  # sealed before monitord began, it took as long
+            group.sealed_at[label] = label + HOUR + group.delays[label]
+
+
+@functools.cache
+def _delays(labels: int, groups: int) -> tuple[tuple[float, ...], ...]:
+    """Of each group's labels how long each takes: drawn at random, and always the same."""
+    chance = random.Random(3)  # noqa: S311 - a simulation
+    return tuple(
+        tuple(800 if chance.random() < 1 / 31 else chance.randint(120, 300) for _ in range(labels))
+        for _ in range(groups)
+    )
 
 
 def has_habits(night: Night) -> None:

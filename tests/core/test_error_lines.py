@@ -19,7 +19,7 @@ from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.reporting.metric_families import Facts
 from monitord.reporting.metrics import exposition
 from monitord.web.backend import PublishedCycle
-from tests.core.nights import ORDERS, Night
+from tests.core.nights import ORDERS, Night, watching
 from tests.core.test_report import morning
 from tests.web.made import Source, client, night, recorded, settings_for
 
@@ -242,7 +242,7 @@ async def test_the_page_of_a_service_has_its_rate_its_limit_and_a_plot(tmp_path:
 
 
 async def test_the_overview_has_the_rate_of_each_service(tmp_path: Path) -> None:
-    made = Night(ORDERS)
+    made = watching("pm2")
     fleet(made)
     made.passes(minutes=6)
     source = Source(settings_for(tmp_path))
@@ -263,7 +263,7 @@ def test_the_report_has_the_rate_as_it_was() -> None:
 
 
 def test_a_recording_is_judged_again_by_other_limits() -> None:
-    made = Night(ORDERS)
+    made = watching("pm2")
     fleet(made)
     made.passes(minutes=30)
     began = made.looks[0].observation.now

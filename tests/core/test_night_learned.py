@@ -59,7 +59,7 @@ def test_a_healthy_fleet_that_varies_is_silent(every: float) -> None:
     varied(night)
     night.groups["MILO"].takes_part = some(MILO, 8, 10)
     night.groups["CLS"].takes_part = some(CLS, 50, 160)
-    night.passes(days=2 if every < HOUR else 16)
+    night.passes(days=2 if every < HOUR else 10)
     night.is_silent()
     assert night.state.history.learned["CLS"].completeness.participating.numbers[-1] is not None
 
@@ -68,7 +68,7 @@ def test_a_seal_within_a_quarter_of_an_epoch_is_not_slow_however_fast_they_were_
     night = experienced()
     for group in night.groups.values():
         group.delay, group.delays = 60.0, {}
-    looked_at_again(night, HOUR, timedelta(hours=2))
+    looked_at_seldom(night)
     night.passes(days=8)  # so that the habit is of a minute, and not of thirteen
     looked_at_again(night, 1800, timedelta(hours=2))
     both_take(night, next_label(night), 890)

@@ -387,7 +387,7 @@ def test_a_service_that_is_gone_from_pm2_keeps_dying_no_more() -> None:
 
 
 def test_what_dies_now_and_then_for_two_days_is_said_once_and_reminded_of_once_a_day() -> None:
-    night = watching("pm2", orders=LONG, every=300)
+    night = watching("pm2", orders=LONG, every=600)
     night["gateway"].crashes_every(720.0)
     night.passes(hours=52)
     assert night.said() == ["firing service_unstable/gateway"]
