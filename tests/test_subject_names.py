@@ -1,4 +1,4 @@
-"""No code branches on a subject's name outside the files of that subject: what differs is declared."""
+"""No code branches on a name of a subject, or on a part of a rule's, outside its files: what differs is declared."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from monitord.core.subjects import rule_names
+from monitord.core.subjects import base, rule_names
 from monitord.core.subjects.registry import SUBJECTS
 from tests.support.source import PACKAGE, modules, walked
 
@@ -76,6 +77,12 @@ LOOKS_INTO = {
     "web/records.py": {"checks_report", "pm2_report"},
     "web/services.py": {"pm2", "pm2_report", "pm2_status", "app_limits", "errors"},
 }
+# Of the rules: what the demo breaks on purpose, and what it expects to hear.
+DATA = {PACKAGE / "demo" / "scenario.py", PACKAGE / "demo" / "shop" / "scenario.py"}
+# A probe's sample of the same name.
+SAMPLES = {"channel_silent"}
+PARTS = {"startswith", "endswith", "partition", "rpartition", "removeprefix", "removesuffix", "split"}
+IN = (ast.In, ast.NotIn)
 
 
 def spelled(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
@@ -128,37 +135,100 @@ def is_of_one_subject(place: str) -> bool:
     return place.startswith("core/subjects/") and Path(place).stem not in SHARED
 
 
+def takes_apart(nodes: Iterable[ast.AST]) -> list[int]:
+    """The lines at which a rule's name is taken for more than a name."""
+    return [
+        node.lineno
+        for node in nodes
+        if (isinstance(node, ast.Attribute) and node.attr in PARTS and is_rule(node.value))
+        or (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and is_rule(node.value))
+        or (isinstance(node, ast.Compare) and isinstance(node.ops[0], IN) and is_rule(node.comparators[0]))
+        or (isinstance(node, ast.Call) and any(map(is_rule, node.args)) and ast.unparse(node.func).startswith("re."))
+    ]
+
+
+def is_rule(node: ast.expr) -> bool:
+    """Whether an expression is by its own name a rule's name."""
+    if isinstance(node, ast.Constant | ast.Call):  # they end in quotes and brackets; most arguments are one of them
+        return False
+    spelt = node.id if isinstance(node, ast.Name) else ast.unparse(node)
+    return spelt == "rule" or spelt.endswith((".rule", "rule.name", "rule_name"))
+
+
+@dataclass
+class Found:
+    """What is in the package: the file, line and name of each name and import outside the files of single subjects."""
+
+    names: list[tuple[str, int, str]] = field(default_factory=list)
+    imports: list[tuple[str, int, str]] = field(default_factory=list)
+    # The files that spell a rule's name, and the lines at which one is taken apart, by file.
+    rules: dict[str, set[Path]] = field(default_factory=lambda: {name: set() for name in rule_names()})
+    taken_apart: dict[str, list[int]] = field(default_factory=dict)
+
+
 @cache
-def found() -> tuple[list[tuple[str, int, str]], list[tuple[str, int, str]]]:
-    """The file, line and name of each name, and of each import, outside the files of single subjects."""
-    names, imports = [], []
+def found() -> Found:
+    """All of it, of one reading: parsing the package takes as long as looking for all of this in it."""
+    found = Found()
     for path, tree in modules():
-        place = path.relative_to(PACKAGE).as_posix()
-        if is_of_one_subject(place):
-            continue
-        nodes = walked(tree)
-        names += [(place, line, name) for line, name in spelled(nodes)]
-        if not place.startswith(("core/subjects/", "demo/")):
-            known = SHARED | {"registry"}
-            imports += [(place, line, module) for line, module in looked_into(nodes) if module not in known]
-    return names, imports
+        place, nodes = path.relative_to(PACKAGE).as_posix(), walked(tree)
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "_" in node.value:
+                for name in found.rules.keys() & re.findall(r"[a-z_]+", node.value):
+                    found.rules[name].add(path)
+        if lines := takes_apart(nodes):
+            found.taken_apart[place] = lines
+        if not is_of_one_subject(place):
+            found.names += [(place, line, name) for line, name in spelled(nodes)]
+            if not place.startswith(("core/subjects/", "demo/")):
+                known = SHARED | {"registry"}
+                found.imports += [(place, line, module) for line, module in looked_into(nodes) if module not in known]
+    return found
+
+
+def test_a_rules_name_stands_in_one_file_of_the_rules_and_in_no_other() -> None:
+    declared_in = Path(base.__file__).parent
+    for name, files in found().rules.items():
+        elsewhere = {path for path in files if path.parent != declared_in} - DATA
+        assert name in SAMPLES or not elsewhere, f"{name} is spelled in {sorted(map(str, elsewhere))}"
+        own = [path for path in files if path.parent == declared_in]
+        # Whether a server can be measured, and a part of what is measured through it, is judged alike of each.
+        assert len(own) <= 1, f"{name} is spelled in {sorted(map(str, own))}"
+
+
+def test_nothing_branches_on_a_part_of_a_rules_name() -> None:
+    assert found().taken_apart == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'alert.rule.startswith("redis_")',
+        'rule.name.endswith("_unreachable")',
+        'rule.partition("_")',
+        'alert.rule[:5] == "redis"',
+        'if "redis" in alert.rule: pass',
+        'if "redis" not in finding.rule: pass',
+        're.match("redis", alert.rule)',
+    ],
+)
+def test_a_part_of_a_rules_name_is_found_however_it_is_taken(code: str) -> None:
+    assert takes_apart(walked(ast.parse(code))) == [1]
 
 
 def test_no_code_branches_on_a_subjects_name_outside_its_files() -> None:
-    names, _ = found()
     spelled_elsewhere = [
         f"{place}:{line} spells {name}"
-        for place, line, name in names
+        for place, line, name in found().names
         if name not in allowed(place, OWN, ELSEWHERE) and not is_own(place, name)
     ]
     assert spelled_elsewhere == []
 
 
 def test_no_code_looks_into_a_subject_but_what_is_its_own() -> None:
-    _, imports = found()
     looked_into_elsewhere = [
         f"{place}:{line} imports {module}"
-        for place, line, module in imports
+        for place, line, module in found().imports
         if module not in allowed(place, LOOKS_INTO)
     ]
     assert looked_into_elsewhere == []
@@ -166,8 +236,7 @@ def test_no_code_looks_into_a_subject_but_what_is_its_own() -> None:
 
 def test_what_is_allowed_is_needed() -> None:
     unused = set()
-    names_found, imports = found()
-    for known, in_use in ((OWN | ELSEWHERE, names_found), (LOOKS_INTO, imports)):
+    for known, in_use in ((OWN | ELSEWHERE, found().names), (LOOKS_INTO, found().imports)):
         for form, names in known.items():
             needed = {name for place, _, name in in_use if fnmatch(place, form)}
             unused |= {(form, name) for name in names - needed if names is not NAMES}

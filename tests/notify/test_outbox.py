@@ -26,7 +26,7 @@ from monitord.notify.routing import PlannedMessage
 from monitord.storage.outbox import OutboxEntry
 from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
-from tests.core.nights import Night
+from tests.core.nights import Night, watching
 
 from .receivers import message
 
@@ -107,7 +107,7 @@ def said() -> Said:
 
 
 def nights() -> Night:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(minutes=1)
     return night

@@ -14,7 +14,7 @@ from monitord.notify.channels.base import SendError
 from monitord.notify.channels.pagerduty import ENDPOINT, LONGEST_SUMMARY, PagerDuty
 from monitord.notify.message import Message, Origin
 from monitord.notify.routing import plan
-from tests.core.nights import LONG, Night
+from tests.core.nights import LONG, watching
 
 from .conftest import Receive
 from .receivers import AT, Receiver, message, status
@@ -105,7 +105,7 @@ async def test_it_is_set_by_its_key_and_its_address_may_be_another(tmp_path: Pat
 
 def test_it_hears_of_an_acknowledgement_and_of_a_silence_and_is_not_reminded() -> None:
     channel = PagerDuty(KEY, BOX)
-    night, known, kinds = Night(LONG, every=300), dict[str, tuple[str, ...]](), list[str]()
+    night, known, kinds = watching("pm2", orders=LONG, every=300), dict[str, tuple[str, ...]](), list[str]()
     night["gateway"].stops()
     night.passes(minutes=6)
     alert = night.fired_once("service_down", "gateway")

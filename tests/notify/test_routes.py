@@ -15,7 +15,7 @@ from monitord.config.routes import Route, unheard
 from monitord.notify.channels import channels
 from monitord.notify.channels.base import DeliveryPolicy
 from monitord.notify.routing import LATER, still_firing
-from tests.core.nights import LONG, Night
+from tests.core.nights import LONG, watching
 from tests.notify.test_routing import BOX, WEBHOOK, Named, RoutingPlans
 
 DAY = datetime(2025, 11, 5, tzinfo=UTC)
@@ -28,7 +28,7 @@ def channel(name: str, *routes: Route, **policy: Any) -> Named:
 
 def test_a_channel_takes_what_one_of_its_routes_takes() -> None:
     shop = channel("shop", Route(rules=("service_*",), subjects=("gate*",)), Route("critical", rules=("disk_*",)))
-    night, plans = Night(), RoutingPlans(WEBHOOK, shop)
+    night, plans = watching("pm2", "host"), RoutingPlans(WEBHOOK, shop)
     night["gateway"].stops()
     night["tree-builder"].stops()
     night.host.disk_used = 75.0
@@ -45,7 +45,7 @@ def test_a_channel_takes_what_one_of_its_routes_takes() -> None:
 
 def test_an_alert_escalates_once_it_has_fired_so_long_unacknowledged_and_its_end_follows() -> None:
     pager = channel("pager", Route(after=timedelta(minutes=15)))
-    night, plans = Night(), RoutingPlans(WEBHOOK, pager)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK, pager)
     night["gateway"].stops()
     night.passes(minutes=14)
     plans.hears(night)
@@ -61,7 +61,7 @@ def test_an_alert_escalates_once_it_has_fired_so_long_unacknowledged_and_its_end
 
 def test_what_is_acknowledged_or_over_in_time_does_not_escalate() -> None:
     pager = channel("pager", Route(after=timedelta(minutes=15)))
-    night, plans = Night(LONG), RoutingPlans(WEBHOOK, pager)
+    night, plans = watching("pm2", orders=LONG), RoutingPlans(WEBHOOK, pager)
     night["gateway"].stops()
     night.passes(minutes=5)
     night.asks("ack", night.fired_once("service_down", "gateway").id)
@@ -77,7 +77,7 @@ def test_what_is_acknowledged_or_over_in_time_does_not_escalate() -> None:
 
 def test_a_restart_in_between_escalates_neither_twice_nor_never() -> None:
     pager = channel("pager", Route(after=timedelta(minutes=15)))
-    night, plans = Night(), RoutingPlans(pager)
+    night, plans = watching("pm2"), RoutingPlans(pager)
     night["gateway"].stops()
     night.passes(minutes=10)
     night.monitord_restarts()
@@ -90,7 +90,7 @@ def test_a_restart_in_between_escalates_neither_twice_nor_never() -> None:
 
 def test_several_that_escalate_at_once_are_one_digest() -> None:
     pager = channel("pager", Route(after=timedelta(minutes=15)))
-    night, plans = Night(), RoutingPlans(pager)
+    night, plans = watching("pm2"), RoutingPlans(pager)
     night["gateway"].stops()
     night["tree-builder"].stops()
     night.passes(minutes=20)
@@ -101,7 +101,7 @@ def test_several_that_escalate_at_once_are_one_digest() -> None:
 
 def test_a_channel_with_hours_is_told_when_they_begin_and_of_the_end_at_any_time() -> None:
     office = channel("office", Route(hours="04:30-05:30"))
-    night, plans = Night(LONG), RoutingPlans(WEBHOOK, office)  # it begins at 03:57
+    night, plans = watching("pm2", orders=LONG), RoutingPlans(WEBHOOK, office)  # it begins at 03:57
     night["gateway"].stops()
     night.until(4, 25)
     plans.hears(night)
@@ -122,7 +122,7 @@ def test_a_channel_with_hours_is_told_when_they_begin_and_of_the_end_at_any_time
 
 def test_what_grows_worse_is_told_whoever_was_told_before_outside_the_hours_too() -> None:
     office = channel("office", Route(hours="03:00-04:10"))
-    night, plans = Night(), RoutingPlans(office)
+    night, plans = watching("pm2", "host"), RoutingPlans(office)
     night.host.disk_used = 75.0
     night.passes(minutes=5)
     night.until(4, 20)
@@ -133,7 +133,7 @@ def test_what_grows_worse_is_told_whoever_was_told_before_outside_the_hours_too(
 
 
 def test_a_channel_that_is_told_again_and_again_is_told_by_its_routes() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(minutes=5)
     decision, identity = night.looks[-1].decision, night.fired_once("service_down", "gateway").id

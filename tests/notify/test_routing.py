@@ -15,8 +15,9 @@ from monitord.notify.channels.base import DeliveryPolicy
 from monitord.notify.message import Links, Message, Origin
 from monitord.notify.routing import PlannedMessage, edge_message, plan, still_firing
 from monitord.reporting.nagios import nagios
-from tests.core.nights import BASELINE, LONG, Night
+from tests.core.nights import BASELINE, LONG, Night, watching
 
+HOURLY = replace(LONG, remind_every=timedelta(hours=1))
 BOX = Origin("box-1", "shop")
 ASLEEP = Origin("box-1", "", quiet_hours("03:00-07:00"))
 
@@ -62,7 +63,7 @@ class RoutingPlans:
 
 
 def test_an_alert_is_told_once_when_it_fires_and_once_when_it_is_over() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     night["gateway"].starts()
@@ -73,7 +74,7 @@ def test_an_alert_is_told_once_when_it_fires_and_once_when_it_is_over() -> None:
 
 
 def test_a_message_says_where_what_since_when_and_what_to_do() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
     plans.hears(night)
@@ -88,7 +89,7 @@ def test_a_message_says_where_what_since_when_and_what_to_do() -> None:
 
 
 def test_what_is_explained_by_its_cause_is_not_told() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2", "postgres"), RoutingPlans(WEBHOOK)
     night["stream-listener"].stops()
     night["milo-worker-v2"].stops()
     night.table.per_second = 0.0
@@ -99,7 +100,7 @@ def test_what_is_explained_by_its_cause_is_not_told() -> None:
 
 
 def test_planned_again_it_is_the_same_message_under_the_same_id() -> None:
-    night = Night()
+    night = watching("pm2")
     night["gateway"].stops()
     night.passes(minutes=1)
     first, second = RoutingPlans(WEBHOOK), RoutingPlans(WEBHOOK)
@@ -109,7 +110,7 @@ def test_planned_again_it_is_the_same_message_under_the_same_id() -> None:
 
 
 def test_every_way_out_is_told_under_the_same_id() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK, CRITICAL)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK, CRITICAL)
     night["gateway"].stops()
     night.passes(minutes=1)
     plans.hears(night)
@@ -118,7 +119,7 @@ def test_every_way_out_is_told_under_the_same_id() -> None:
 
 
 def test_a_way_out_for_critical_alerts_hears_nothing_of_warnings_until_they_grow() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK, CRITICAL)
+    night, plans = watching("pm2", "host"), RoutingPlans(WEBHOOK, CRITICAL)
     night.host.disk_used = 75.0
     night.passes(minutes=5)
     plans.hears(night)
@@ -135,7 +136,7 @@ def test_a_way_out_for_critical_alerts_hears_nothing_of_warnings_until_they_grow
 
 
 def test_the_end_is_told_only_where_the_beginning_was() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
     plans.hears(night)
@@ -147,7 +148,7 @@ def test_the_end_is_told_only_where_the_beginning_was() -> None:
 
 
 def test_a_way_out_that_fails_is_told_of_through_the_others_alone() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK, CRITICAL, replace(LEVEL))
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK, CRITICAL, replace(LEVEL))
     night.own_gaps = (Unmeasured("notify webhook", "refused", "delivery to webhook fails: refused"),)
     night.passes(minutes=2)
     plans.hears(night)
@@ -160,7 +161,7 @@ def test_a_way_out_that_fails_is_told_of_through_the_others_alone() -> None:
 
 
 def test_what_fires_on_is_said_again_and_where_reminders_are_the_receivers_own_it_is_not() -> None:
-    night, plans = Night(replace(LONG, remind_every=timedelta(hours=1)), every=120), RoutingPlans(WEBHOOK, LEVEL)
+    night, plans = watching("pm2", orders=HOURLY, every=120), RoutingPlans(WEBHOOK, LEVEL)
     night["gateway"].stops()
     night.passes(hours=2, minutes=30)
     plans.hears(night)
@@ -170,7 +171,7 @@ def test_what_fires_on_is_said_again_and_where_reminders_are_the_receivers_own_i
 
 
 def test_what_is_acknowledged_is_not_said_again() -> None:
-    night, plans = Night(replace(LONG, remind_every=timedelta(hours=1)), every=120), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2", orders=HOURLY, every=120), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
     (place, alert), *_ = night.state.alerts.items()
@@ -181,7 +182,7 @@ def test_what_is_acknowledged_is_not_said_again() -> None:
 
 
 def test_a_clock_set_back_neither_floods_nor_silences_reminders() -> None:
-    night, plans = Night(replace(LONG, remind_every=timedelta(hours=1)), every=120), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2", orders=HOURLY, every=120), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     night.clock_error -= 86400
@@ -191,7 +192,7 @@ def test_a_clock_set_back_neither_floods_nor_silences_reminders() -> None:
 
 
 def test_in_quiet_hours_warnings_wait_for_their_end_and_critical_alerts_do_not() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK, LEVEL, sender=ASLEEP)
+    night, plans = watching("pm2", "host"), RoutingPlans(WEBHOOK, LEVEL, sender=ASLEEP)
     night.host.disk_used = 75.0
     night["gateway"].stops()
     night.passes(minutes=5)
@@ -207,7 +208,7 @@ def test_in_quiet_hours_warnings_wait_for_their_end_and_critical_alerts_do_not()
 
 
 def test_a_silence_over_what_was_told_ends_it_where_it_would_page_on_and_is_not_news_elsewhere() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK, LEVEL)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK, LEVEL)
     night["gateway"].stops()
     night.passes(minutes=1)
     plans.hears(night)
@@ -225,7 +226,7 @@ def test_a_silence_over_what_was_told_ends_it_where_it_would_page_on_and_is_not_
 
 
 def test_what_fires_now_is_what_is_told_again_and_again() -> None:
-    night = Night()
+    night = watching("pm2", "host")
     night["gateway"].stops()
     night.host.disk_used = 75.0
     night.passes(minutes=2)
@@ -246,7 +247,7 @@ def _two_down(night: Night) -> None:
 
 
 def test_a_channel_that_comes_while_something_fires_is_told_so_once_and_of_the_end() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=2)
     plans.hears(night)
@@ -264,7 +265,7 @@ def test_a_channel_that_comes_while_something_fires_is_told_so_once_and_of_the_e
 
 
 def test_several_alerts_that_fire_already_are_one_digest_and_a_restart_does_not_tell_them_again() -> None:
-    night, plans = Night(), RoutingPlans()
+    night, plans = watching("pm2"), RoutingPlans()
     _two_down(night)
     plans.hears(night)
     assert plans.told == {}
@@ -284,7 +285,7 @@ def test_several_alerts_that_fire_already_are_one_digest_and_a_restart_does_not_
 
 
 def test_a_channel_that_was_away_or_is_another_receiver_by_now_is_brought_up_to_date() -> None:
-    night, plans = Night(), RoutingPlans(Named("ntfy", DeliveryPolicy(receiver="one")))
+    night, plans = watching("pm2"), RoutingPlans(Named("ntfy", DeliveryPolicy(receiver="one")))
     night["gateway"].stops()
     night.passes(minutes=2)
     plans.hears(night)
@@ -301,7 +302,7 @@ def test_a_channel_that_was_away_or_is_another_receiver_by_now_is_brought_up_to_
 
 
 def test_a_snapshot_of_an_older_monitord_knows_channels_by_name_and_nobody_is_told_twice() -> None:
-    night, plans = Night(), RoutingPlans(Named("ntfy", DeliveryPolicy(receiver="one")))
+    night, plans = watching("pm2"), RoutingPlans(Named("ntfy", DeliveryPolicy(receiver="one")))
     night["gateway"].stops()
     night.passes(minutes=2)
     alert = night.fired_once("service_down", "gateway")
@@ -311,7 +312,7 @@ def test_a_snapshot_of_an_older_monitord_knows_channels_by_name_and_nobody_is_to
 
 
 def test_what_is_over_by_the_last_reading_is_no_news_for_a_newcomer() -> None:
-    night, plans = Night(), RoutingPlans()
+    night, plans = watching("pm2"), RoutingPlans()
     night["gateway"].stops()
     night.passes(minutes=2)
     plans.hears(night)
@@ -323,7 +324,7 @@ def test_what_is_over_by_the_last_reading_is_no_news_for_a_newcomer() -> None:
 
 
 def test_a_newcomer_hears_of_a_warning_only_where_it_is_wanted_and_after_the_quiet_hours() -> None:
-    night, plans = Night(), RoutingPlans(sender=ASLEEP)
+    night, plans = watching("pm2", "host"), RoutingPlans(sender=ASLEEP)
     night.host.disk_used = 75.0
     night.passes(minutes=2)
     plans.hears(night)
@@ -339,7 +340,7 @@ def test_a_newcomer_hears_of_a_warning_only_where_it_is_wanted_and_after_the_qui
 
 
 def test_what_the_title_says_is_not_the_first_line_too_and_the_end_says_what_is_true_now() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     night["gateway"].starts()
@@ -360,7 +361,7 @@ def test_what_the_title_says_is_not_the_first_line_too_and_the_end_says_what_is_
 
 
 def test_a_title_that_has_to_be_cut_is_said_whole_in_the_text() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     plans.hears(night)
@@ -372,7 +373,7 @@ def test_a_title_that_has_to_be_cut_is_said_whole_in_the_text() -> None:
 
 
 def test_of_several_the_worst_is_named_wherever_they_are_summed_up() -> None:
-    night, plans = Night(), RoutingPlans()
+    night, plans = watching("pm2", "host"), RoutingPlans()
     night.host.disk_used = 75.0
     night.passes(minutes=1)
     night["gateway"].stops()
@@ -390,7 +391,7 @@ def test_of_several_the_worst_is_named_wherever_they_are_summed_up() -> None:
 
 
 def test_what_no_reading_ended_is_not_called_resolved() -> None:
-    night, plans = Night(), RoutingPlans(LEVEL)
+    night, plans = watching("pm2"), RoutingPlans(LEVEL)
     night["gateway"].stops()
     night.passes(minutes=2)
     name = silence_id("gateway", "", "", BASELINE)
@@ -404,7 +405,7 @@ LINKED = Origin("box-1", links=Links("https://m.example.com", b"k" * 32))
 
 
 def test_a_message_carries_the_page_of_its_alert_and_while_it_fires_where_to_acknowledge_it() -> None:
-    night, plans = Night(LONG, every=240), RoutingPlans(WEBHOOK, sender=LINKED)
+    night, plans = watching("pm2", orders=LONG, every=240), RoutingPlans(WEBHOOK, sender=LINKED)
     night["gateway"].stops()
     night.passes(hours=5)
     night["gateway"].starts()
@@ -420,7 +421,7 @@ def test_a_message_carries_the_page_of_its_alert_and_while_it_fires_where_to_ack
 
 
 def test_without_a_public_address_no_message_has_one() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
     plans.hears(night)
@@ -428,7 +429,7 @@ def test_without_a_public_address_no_message_has_one() -> None:
 
 
 def test_the_short_text_is_what_to_do_and_the_id() -> None:
-    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night, plans = watching("pm2"), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
     plans.hears(night)
