@@ -114,12 +114,13 @@ def delay(
     fault: Fault,
     phase: float,
     waits: float = 0.0,
+    seldom: float = SELDOM,
     quiet: float = QUIET_SECONDS,
     probes: frozenset[str] | None = None,
 ) -> float:
     """Seconds from a fault, so long after a cycle or an hour began, to its alert. NotReportedError where none comes.
 
-    The first `waits` seconds after it are checked every five minutes only. `quiet`: seconds of quiet before it.
+    The first `waits` seconds after it are checked every `seldom` seconds only. `quiet`: seconds of quiet before it.
     `probes`: only these are taken (None: all that the orders have).
     """
     start = FIRST_HOUR - timedelta(seconds=quiet)
@@ -142,7 +143,7 @@ def delay(
     if fault.kept:
         _heard(night, fault, phase)
     if waits:
-        night.every, night.orders = SELDOM, replace(night.orders, late_after=LATE_AFTER)
+        night.every, night.orders = seldom, replace(night.orders, late_after=LATE_AFTER)
         night.passes(seconds=waits)
         looked_at_again(night, EVERY, ORDERS.late_after)
     while night.reported_at is None:

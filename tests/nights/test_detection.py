@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.detection import BEGIN, EDGE, END, QUIET_SECONDS, REFERENCE, SEALS_AT, delay, heading, rows
+from bench.detection import BEGIN, EDGE, END, HOUR, QUIET_SECONDS, REFERENCE, SEALS_AT, SELDOM, delay, heading, rows
 from bench.faults import AT_ONCE, CLOSED, CYCLE, DEADLINES, FAULTS, Fault
 from monitord.core.subjects import RULES
 from tests.core.nights import EVERY
@@ -18,10 +18,13 @@ from .vocabulary import understood
 
 HERE = Path(__file__).parent
 NOTHING_TO_WAIT_FOR = {CYCLE, AT_ONCE, CLOSED, DEADLINES}
-# What takes longer is looked at seldom until a quarter of an hour before the soonest that it may be told of. Not so
-# what is counted between two looks: it is counted otherwise where these are further apart.
-LONG_WAIT, AT_THE_END = 3 * 3600.0, 900.0
+# What takes an hour is looked at less often until a quarter of an hour before the soonest that it may be told of, and
+# what takes three seldom. Not so what is counted between two looks: it is counted otherwise where these are far apart.
+LONG_WAIT, SELDOM_WAIT, AT_THE_END = 3600.0, 3 * 3600.0, 900.0
+LESS_OFTEN = 3 * EVERY
 COUNTED = {"service_unstable"}
+# A fast rise is one by the readings of an hour or two: fewer of them find it later.
+BY_EACH_READING = {"disk_filling"}
 # What takes so long is found at one phase only.
 LONG = 1200.0
 TABLE = REFERENCE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
@@ -70,11 +73,15 @@ def test_the_figures_hold(fault: Fault) -> None:
     soonest, _, latest = (told(cell) for cell in row(fault)[:3])
     edges = (EDGE, EVERY - EDGE) if fault.over == "cycle" else (SEALS_AT + EDGE, SEALS_AT - EDGE)
     # One phase must do for what takes hours.
-    is_long = latest >= LONG_WAIT and fault.rule not in COUNTED
-    waits = 0.9 * soonest // EVERY * EVERY - AT_THE_END if is_long else 0.0
+    is_seldom = latest >= SELDOM_WAIT and fault.rule not in COUNTED
+    is_less = latest >= LONG_WAIT and fault.rule not in BY_EACH_READING
+    waits = 0.9 * soonest // EVERY * EVERY if is_seldom or is_less else 0.0
+    waits = max(0.0, waits + HOUR * fault.from_end - AT_THE_END)
+    seldom = SELDOM if is_seldom else LESS_OFTEN
     # What is told soon, and by nothing that was before it, is told as soon after a minute of quiet as after ten.
     quiet = QUIET_SECONDS if fault.before or latest >= LONG else 2 * EVERY
-    found = [delay(fault, phase, waits, quiet, judging(fault.rule)) for phase in edges[: 2 if latest < LONG else 1]]
+    probes = judging(fault.rule)
+    found = [delay(fault, phase, waits, seldom, quiet, probes) for phase in edges[: 2 if latest < LONG else 1]]
     assert min(found) >= soonest - about(soonest)
     assert max(found) <= latest + about(latest)
     if fault.why in NOTHING_TO_WAIT_FOR and len(found) == 2:

@@ -423,7 +423,7 @@ def _said_once(night: Night, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
 @OF_EACH
-@given(starts, st.floats(0, HOUR), st.booleans(), cuts)
+@given(starts, st.floats(0, HOUR / 3), st.booleans(), cuts)
 def test_a_fault_past_its_limit_and_its_confirmation_fires_once_and_resolves_once(
     fault: Fault, start: datetime, longer: float, restart: bool, places: set[int]
 ) -> None:
@@ -434,7 +434,7 @@ def test_a_fault_past_its_limit_and_its_confirmation_fires_once_and_resolves_onc
 
 @pytest.mark.parametrize("fault", SLOW, ids=repr)
 @OF_EACH
-@given(starts, st.floats(0, HOUR), st.booleans(), cuts)
+@given(starts, st.floats(0, HOUR / 3), st.booleans(), cuts)
 def test_a_fault_of_hours_past_its_limit_fires_once_and_resolves_once(
     fault: Fault, start: datetime, longer: float, restart: bool, places: set[int]
 ) -> None:
