@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -110,8 +109,9 @@ class Reading(_ByName):
 
     def sort_as(self, other: Reading) -> None:
         """Take over how another reading of the very same samples has sorted them by their names, if it has."""
-        with suppress(AttributeError):
-            object.__setattr__(self, "_by_name", other._by_name)
+        known = getattr(other, "_by_name", None)
+        if known is not None:
+            object.__setattr__(self, "_by_name", known)
 
     def _of(self, name: str) -> list[Sample]:
         try:
@@ -231,6 +231,7 @@ class Command:
     silence: Silence | None = None
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Observation:
     """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC).
@@ -249,6 +250,7 @@ class Observation:
     boot: str = ""
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A rule's answer: something is wrong with this subject.

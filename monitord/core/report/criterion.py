@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident, IncidentPart
+from monitord.core.copying import slot_by_slot
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
@@ -30,6 +31,7 @@ BLIND_SHARE: Final = 0.05
 SERVERS: Final = "servers_reachable"
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class FoldedCycle:
     """One observation of the window, and what it led to; the history is without what is updated for rules alone."""

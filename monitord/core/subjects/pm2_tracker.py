@@ -26,7 +26,8 @@ LEAST_SECONDS = 0.001
 class _Track:
     """One service as it was followed.
 
-    `processes` are its last: where the same ones run after a blind spell as before it, they were never away.
+    `processes` are its last: where the same ones run after a blind spell as before it, they were never away. `steady`
+    is from when to when nothing happened to it, as far as that is not yet a part of its `stretches`.
     `unproven` are the seconds of which that is not known. `unmeasured` are those in which an instance ran whose
     memory was not reported, as it now is while `is_unmeasured`. `past` are the seconds seen past the memory limit in
     all, `past_longest` those of the longest spell and `past_spell` of the present one, as it is while `is_past`.
@@ -36,6 +37,8 @@ class _Track:
     word: str = "unknown"
     processes: Mapping[str, Process] = field(default_factory=dict)
     stretches: list[StateStretch] = field(default_factory=list)
+    steady: tuple[float, float] | None = None
+    memory_limit: int = 0
     unproven: float = 0.0
     restarts: Counter[RestartKind] = field(default_factory=Counter)
     memory: dict[int, float | None] = field(default_factory=dict)
@@ -93,14 +96,15 @@ class ServiceTracker:
         for name in sorted(roster.keys() | there | self._tracks.keys()):
             service = history.services.get(name)
             processes = service.lives if service is not None else {}
-            is_new = name not in self._tracks
-            track = self._tracks.setdefault(name, _Track())
+            is_new = (known := self._tracks.get(name)) is None
+            track = _Track(memory_limit=self._orders.memory_limit(name)) if known is None else known
+            self._tracks[name] = track
             word, is_ok = standing(list(processes.values()), roster.get(name), at, ordered=is_ordered)
             state: State = "wrong" if is_ok is False else "ok"  # what is on its way is not wrong
             if not is_new:
                 self._until_now(track, processes, at, happened.get(name, ()), (state, word))
             track.state, track.word, track.processes = state, word, processes
-            self._memory(track, processes, seen, self._orders.memory_limit(name))
+            self._memory(track, processes, seen)
             if place is not None:
                 self._used(track, processes, at, place)
                 _largest(track.errors, place, history.errors.of(name).per_minute)
@@ -111,6 +115,7 @@ class ServiceTracker:
         dark = self._unproven()
         found = []
         for name, track in sorted(self._tracks.items()):
+            self._settle(track)
             stretches = list(track.stretches)
             if self._last is not None and self._last < self._until:
                 is_seen = self._dark_since is None and self._until - self._last <= self._late
@@ -128,7 +133,7 @@ class ServiceTracker:
                     memory=self._points(track.memory),
                     memory_peak=track.peak,
                     memory_peak_at=track.peak_at,
-                    memory_limit=self._orders.memory_limit(name),
+                    memory_limit=track.memory_limit,
                     unmeasured=track.unmeasured,
                     past_limit=track.past,
                     past_limit_longest=track.past_longest,
@@ -160,6 +165,10 @@ class ServiceTracker:
         assert self._last is not None  # noqa: S101 - a track was begun by a reading
         start = self._dark_since if self._dark_since is not None else self._last
         if not happened and self._dark_since is None and now == (track.state, track.word):  # nearly always
+            began, until = track.steady or (start, start)
+            if until == start <= at:
+                track.steady = began, at
+                return
             self._pass(track, start, at, *now)
             return
         kinds = [(event.kind, max(1, event.restarts)) for event in happened if event.kind is not None]
@@ -189,10 +198,17 @@ class ServiceTracker:
         moments = [process.since for process in processes.values()] if processes else [event.at for event in happened]
         return max((moment for moment in moments if moment is not None and start < moment < at), default=at)
 
+    def _settle(self, track: _Track) -> None:
+        """What was steady for a while is one stretch."""
+        if track.steady is not None:
+            (start, end), track.steady = track.steady, None
+            self._pass(track, start, end, track.state, track.word)
+
     def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
+        self._settle(track)
         _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
 
-    def _memory(self, track: _Track, processes: Mapping[str, Process], seen: float, limit: float) -> None:
+    def _memory(self, track: _Track, processes: Mapping[str, Process], seen: float) -> None:
         """How long it has used too much, or nobody knew how much; `seen` are the seconds since the last reading."""
         if track.is_unmeasured:
             track.unmeasured += seen
@@ -205,7 +221,7 @@ class ServiceTracker:
             if process.memory is None:
                 track.is_unmeasured |= process.state == "online"
             else:
-                track.is_past |= process.memory > limit
+                track.is_past |= process.memory > track.memory_limit
         track.past_spell = track.past_spell if track.is_past else 0.0
 
     def _used(self, track: _Track, processes: Mapping[str, Process], at: float, place: int) -> None:
