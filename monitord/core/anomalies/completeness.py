@@ -40,11 +40,15 @@ class Completeness:
 
     @property
     def newest(self) -> int | None:
-        series = self.participating
-        for back, took in enumerate(reversed(series.numbers), 1):
-            if took:
-                return series.first + (len(series.numbers) - back) * series.length
-        return None
+        return newest_taken(self.participating)
+
+
+def newest_taken(participating: LabelSeries) -> int | None:
+    """The newest label in which anybody took part."""
+    for back, took in enumerate(reversed(participating.numbers), 1):
+        if took:
+            return participating.first + (len(participating.numbers) - back) * participating.length
+    return None
 
 
 def habit(seen: Completeness) -> LabelHabit:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from monitord.core.anomalies import completeness, sealing_delays
-from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness
+from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness, newest_taken
 from monitord.core.anomalies.sealing_delays import KEEP_SEALS, delay_of
 from monitord.core.copying import replace, slot_by_slot
 from monitord.core.history.epochs import calendar, sealed_labels
@@ -137,7 +137,7 @@ def _completeness(
     known = before.at_first if before.at_first.length == length else LabelSeries()
     first = {label: number for label, number in unsealed.items() if known.get(label) is None}
     participating = before.participating.merged(took, length, KEEP_LABELS)
-    newest = str(Completeness(participating).newest)
+    newest = str(newest_taken(participating))
     names = (s.label("channel") for s in named if s.name == "unsealed_channel" and s.label("epoch") == newest)
     seen = Completeness(
         participating,

@@ -90,8 +90,12 @@ def _calendar(length: timedelta, grace: timedelta) -> Calendar:
 
 def window_seconds(orders: StandingOrders) -> float:
     """How far back seals are read: the larger of 24 labels and the critical age plus two labels."""
-    length = orders.epoch_length.total_seconds()
-    return max(24 * length, orders.seal_critical.total_seconds() + 2 * length)
+    return _window_seconds(orders.epoch_length, orders.seal_critical)
+
+
+@lru_cache(maxsize=16)
+def _window_seconds(length: timedelta, critical: timedelta) -> float:
+    return max(24 * length.total_seconds(), critical.total_seconds() + 2 * length.total_seconds())
 
 
 def sealed_labels(reading: Reading) -> Sealed:

@@ -309,24 +309,31 @@ class History:
 
     def blind_seconds(self, probe: str, start: float, end: float) -> float:
         spans = self.blind.get(probe)
-        return _seconds(spans, start, end) if spans else 0  # nearly always
+        return _seconds(_after(spans, start), start, end) if spans else 0  # nearly always
 
     def failed_seconds(self, probe: str, now: float) -> float:
         """For how long the probe has failed since it last measured."""
-        failed = (s for s in self.blind.get(probe, ()) if s.why == "failed")
-        return _seconds(failed, self.taken_at.get(probe, 0.0), now)
+        since = self.taken_at.get(probe, 0.0)
+        return _seconds([s for s in _after(self.blind.get(probe, ()), since) if s.why == "failed"], since, now)
 
     def absent_seconds(self, server: str, start: float, end: float) -> float:
         """How much of [start, end] the server was away: what was not seen, or was refused, is no absence."""
         spans = self.blind.get(server)
         if not spans:  # nearly always
             return 0
-        absent = (s for s in spans if s.why == "failed" and not s.answered)
-        return _seconds(absent, start, end)
+        return _seconds([s for s in _after(spans, start) if s.why == "failed" and not s.answered], start, end)
 
     def watched_seconds(self, probe: str, start: float, end: float) -> float:
         return max(0.0, end - start - self.blind_seconds(probe, start, end))
 
 
+def _after(spans: tuple[BlindSpan, ...], moment: float) -> tuple[BlindSpan, ...]:
+    """Those that were not over by then: of many, which are in order of time, few are asked about."""
+    first = len(spans)
+    while first and ((end := spans[first - 1].end) is None or end > moment):
+        first -= 1
+    return spans[first:]
+
+
 def _seconds(spans: Iterable[BlindSpan], start: float, end: float) -> float:
-    return sum(max(0.0, min(end, end if s.end is None else s.end) - max(start, s.start)) for s in spans)
+    return sum([max(0.0, min(end, end if s.end is None else s.end) - max(start, s.start)) for s in spans], 0.0)
