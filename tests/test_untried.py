@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests import conftest
 from tests.untried import pytest_terminal_summary, told
 
@@ -49,16 +47,26 @@ def test_every_reason_for_which_a_test_of_this_suite_is_skipped_says_what_brings
     assert unknown == []
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])
-def test_the_end_of_a_run_says_it(tmp_path: Path, workers: tuple[str, ...]) -> None:
+ONE_AFTER_ANOTHER = """
+import sys, pytest
+for workers in ((), ("-p", "xdist", "-n", "1")):
+    assert pytest.main(["-q", "-pno:cacheprovider", *sys.argv[1:], *workers]) == 0
+    print("== ended", flush=True)
+"""
+
+
+def test_the_end_of_a_run_says_it_on_workers_too(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(SKIPS)
     (tmp_path / "conftest.py").write_text("from tests.untried import pytest_terminal_summary\n")
     assert conftest.pytest_terminal_summary is pytest_terminal_summary
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", f"--rootdir={tmp_path}", *workers, tmp_path],
+        [sys.executable, "-c", ONE_AFTER_ANOTHER, f"--rootdir={tmp_path}", tmp_path],
         cwd=REPOSITORY, env=os.environ | WITHOUT, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 tests were not tried here:" in done.stdout
-    assert "3  there is no pgbouncer program here  ->  apt-get install pgbouncer" in done.stdout
-    assert "->  apt-get install chromium" in done.stdout
+    alone, on_workers, rest = done.stdout.split("== ended\n")
+    assert rest == ""
+    for said in (alone, on_workers):
+        assert "4 tests were not tried here:" in said
+        assert "3  there is no pgbouncer program here  ->  apt-get install pgbouncer" in said
+        assert "->  apt-get install chromium" in said

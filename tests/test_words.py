@@ -14,17 +14,17 @@ HISTORY = {path for path in (ROOT / "docs" / "decisions").glob("0*.md") if path.
 TEXTS = {".css", ".html", ".js", ".json", ".md", ".py", ".sh", ".yml"}
 
 
-def _any_of(words: list[str], flags: re.RegexFlag) -> re.Pattern[str]:
+def _any_of(words: list[str]) -> re.Pattern[str]:
     spelt = [r"[\s#*]+".join(map(re.escape, word.split())) for word in words]
-    return re.compile(rf"\b(?:{'|'.join(spelt)})\b", flags)
+    return re.compile(rf"\b(?:{'|'.join(spelt)})\b")
 
 
-NAMES = _any_of([word for word in RETIRED if word[0].isupper()], re.NOFLAG)
-PHRASES = _any_of([word for word in RETIRED if not word[0].isupper()], re.IGNORECASE)
+NAMES = _any_of([word for word in RETIRED if word[0].isupper()])
+PHRASES = _any_of([word for word in RETIRED if not word[0].isupper()])
 
 
 def found(text: str) -> list[str]:
-    return [hit[0] for words in (PHRASES, NAMES) for hit in words.finditer(text)]
+    return [*(hit[0] for hit in PHRASES.finditer(text.lower())), *(hit[0] for hit in NAMES.finditer(text))]
 
 
 def test_the_list_is_read() -> None:
