@@ -1,7 +1,10 @@
 """Real servers for the tests: each started once a session and only when a test asks for it, all gone at the end.
 
 The session's fixtures are synchronous: the servers belong to no event loop, so that every test may have its own.
+What only they need is imported by them: whoever listens to the workers starts none, nor does a test that needs none.
 """
+
+from __future__ import annotations
 
 import asyncio
 import faulthandler
@@ -15,25 +18,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import asyncpg
 import hypothesis
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
-from redis.asyncio import Redis
 
-from monitord.demo.seed import apply_schema
-from monitord.demo.stack import Stack
 from monitord.runtime.signals import SIGNALS
-from monitord.testing.sandbox import Sandbox, StackError
-from monitord.testing.servers.pm2 import Pm2Server
-from monitord.testing.servers.postgres import PostgresServer
-from monitord.testing.servers.valkey import ValkeyServer
 from tests.support.children import EndedLate
 from tests.support.reports import tell_what_is_shown
 from tests.support.scheduling import longest_first
 from tests.untried import pytest_terminal_summary as pytest_terminal_summary
+
+if TYPE_CHECKING:
+    from monitord.demo.stack import Stack
+    from monitord.testing.sandbox import Sandbox
+    from monitord.testing.servers.pm2 import Pm2Server
+    from monitord.testing.servers.postgres import PostgresServer
+    from monitord.testing.servers.valkey import ValkeyServer
 
 # Whoever starts the tests in the background, or by nohup, has these ignored; children would inherit that, and could not
 # be interrupted by the tests that try it. A handler is not inherited, and this one ignores them all the same.
@@ -169,6 +171,8 @@ def eventually() -> Eventually:
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """Where this session's single servers live."""
+    from monitord.testing.sandbox import Sandbox
+
     with Sandbox() as sandbox:
         yield sandbox
 
@@ -182,6 +186,8 @@ def stack_dir(sandbox: Sandbox) -> Path:
 @pytest.fixture(scope="session")
 def postgres(sandbox: Sandbox) -> PostgresServer:
     """A Postgres that answers. A test that pauses or kills it brings it back."""
+    from monitord.testing.servers.postgres import PostgresServer
+
     server = PostgresServer(sandbox)
     finish(server.start())
     return server
@@ -190,6 +196,8 @@ def postgres(sandbox: Sandbox) -> PostgresServer:
 @pytest.fixture(scope="session")
 def valkey(sandbox: Sandbox) -> ValkeyServer:
     """A Valkey that answers. A test that pauses or kills it brings it back."""
+    from monitord.testing.servers.valkey import ValkeyServer
+
     server = ValkeyServer(sandbox)
     finish(server.start())
     return server
@@ -198,6 +206,8 @@ def valkey(sandbox: Sandbox) -> ValkeyServer:
 @pytest.fixture(scope="session")
 def pm2(sandbox: Sandbox) -> Pm2Server:
     """A PM2 that answers, without apps. A test that starts some deletes them: see `empty_pm2`."""
+    from monitord.testing.servers.pm2 import Pm2Server
+
     server = Pm2Server(sandbox)
     finish(server.start())
     return server
@@ -209,6 +219,8 @@ def stack() -> Iterator[Stack]:
 
     It is started for each file, in four seconds: on a worker that has no more use for it, it would only take time.
     """
+    from monitord.demo.stack import Stack
+
     stack = Stack(epoch_seconds=5)
     finish(stack.start())
     try:
@@ -229,6 +241,10 @@ async def empty_database(postgres: PostgresServer) -> AsyncIterator[str]:
 @pytest.fixture
 async def fleet_database(empty_database: str) -> str:
     """The DSN of a database of one's own with the fleet's tables, keys and indexes, and no rows."""
+    import asyncpg
+
+    from monitord.demo.seed import apply_schema
+
     connection = await asyncpg.connect(empty_database, timeout=10)
     try:
         await apply_schema(connection)
@@ -240,6 +256,8 @@ async def fleet_database(empty_database: str) -> str:
 @pytest.fixture
 async def empty_valkey(valkey: ValkeyServer) -> str:
     """The URL of a Valkey without keys."""
+    from redis.asyncio import Redis
+
     async with Redis.from_url(valkey.url(), socket_timeout=5) as redis:
         await redis.flushall()
     return valkey.url()
@@ -248,6 +266,8 @@ async def empty_valkey(valkey: ValkeyServer) -> str:
 @pytest.fixture
 async def empty_pm2(pm2: Pm2Server) -> AsyncIterator[Pm2Server]:
     """A PM2 without apps, before and after."""
+    from monitord.testing.sandbox import StackError
+
     yield pm2
     await pm2.start()
     with suppress(StackError):  # there were none
