@@ -303,9 +303,9 @@ class Night(Cycles):
         asked, self.commands = tuple(self.commands), []
         now = datetime.fromtimestamp(self.now, UTC)
         lived = self.clock.now - BASELINE.timestamp() + 1e9 if self.lives else None
-        observation = Observation(
-            now, self._readings(probes), self._heard(), asked, self._heard_acts(), lived, "one" if self.lives else ""
-        )
+        exits, acts = self._heard()
+        readings = self._readings(probes)
+        observation = Observation(now, readings, exits, asked, acts, lived, "one" if self.lives else "")
         decision = self.judge(observation)
         self.state = decision.state
         self.looks.append(Look(observation, decision, self.clock.now))
@@ -324,41 +324,41 @@ class Night(Cycles):
         """What monitord makes of an observation."""
         return decide(self.state, observation, self.orders)
 
-    def _heard(self) -> tuple[ProcessExit, ...]:
-        """What PM2's bus has told since the last check."""
-        heard = [*self.exits, *(one for service in self.services for one in service.exits)]
-        self.exits = []
+    def _heard(self) -> tuple[tuple[ProcessExit, ...], tuple[OperatorAction, ...]]:
+        """What PM2's bus has told since the last check: of processes that ended, and of operators' doing."""
+        acts: list[OperatorAction] = []
+        exits, self.exits = self.exits, []
         for service in self.services:
-            service.exits = []
-        return tuple(sorted(heard, key=lambda told: told.at))
-
-    def _heard_acts(self) -> tuple[OperatorAction, ...]:
-        """What PM2's bus has told of operators' doing since the last check."""
-        heard = [one for service in self.services for one in service.acts]
-        for service in self.services:
-            service.acts = []
-        return tuple(sorted(heard, key=lambda act: act.at))
+            if service.exits:
+                exits, service.exits = [*exits, *service.exits], []
+            if service.acts:
+                acts, service.acts = [*acts, *service.acts], []
+        return tuple(sorted(exits, key=lambda told: told.at)), tuple(sorted(acts, key=lambda act: act.at))
 
     def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
-        # Generators: what is not taken is not made.
-        disk_gap = () if self.host.disk_gap is None else (self.host.disk_gap,)
-        servers: dict[str, tuple[Server, Iterable[tuple[Sample, ...]], tuple[Unmeasured, ...]]] = {
-            "pm2": (self.pm2, self._of_pm2(), ()),
-            "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
-            "epochs": (self.epochs, self._of_epochs(), self.epochs_gaps),
-            "pipeline": (self.pipeline_server, self._of_pipeline(), ()),
-            "redis": (self.redis, self._of_redis(), _gaps(self.queues.values())),
-            "host": (self.machine, (self.host.samples() for _ in "1"), disk_gap),
-        }
+        readings: dict[str, Reading] = {}
+        if "pm2" in wanted:
+            readings["pm2"] = self._read("pm2", self.pm2, self._of_pm2())
+        if "postgres" in wanted:
+            gaps = _gaps(self.tables.values())
+            readings["postgres"] = self._read("postgres", self.postgres, self._of_postgres(), gaps)
+        if "epochs" in wanted:
+            readings["epochs"] = self._read("epochs", self.epochs, self._of_epochs(), self.epochs_gaps)
+        if "pipeline" in wanted:
+            readings["pipeline"] = self._read("pipeline", self.pipeline_server, self._of_pipeline())
+        if "redis" in wanted:
+            readings["redis"] = self._read("redis", self.redis, self._of_redis(), _gaps(self.queues.values()))
+        if "host" in wanted:
+            gaps = () if self.host.disk_gap is None else (self.host.disk_gap,)
+            readings["host"] = self._read("host", self.machine, self._of_host(), gaps)
         if "checks" in wanted:
             taken = [
                 check.taken(self.now, is_awaited=name in self._awaited, whole=probes is None)
                 for name, check in self.checks.items()
             ]
             gaps = tuple(gap for _, gap in taken if gap is not None)
-            servers["checks"] = (self.checking, (samples for samples, _ in taken), gaps)
-        readings = {name: self._read(name, *server) for name, server in servers.items() if name in wanted}
+            readings["checks"] = self._read("checks", self.checking, (samples for samples, _ in taken), gaps)
         if "chain" in wanted and not self._is_told("chain"):
             asked = self._awaited if probes is not None else frozenset[str]()
             readings["chain"] = self.chain.taken(self.chain_server, self.now, asked, whole=probes is None)
@@ -368,14 +368,15 @@ class Night(Cycles):
         if self.instead:
             readings = {name: self._as_told(found) for name, found in readings.items()}
         if probes is None:
-            readings["monitord"] = Reading("monitord", self._of_itself(), gaps=self.own_gaps)
+            own = self._told["monitord"].while_as(self._late, self._of_itself)
+            readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
         for name, found in readings.items():
             self._is_sorted_as_before(found)
             self._last[name] = found
         return readings
 
     def _read(
-        self, probe: str, server: Server, made: Iterable[tuple[Sample, ...]], gaps: tuple[Unmeasured, ...]
+        self, probe: str, server: Server, made: Iterable[tuple[Sample, ...]], gaps: tuple[Unmeasured, ...] = ()
     ) -> Reading:
         """A probe's reading of a server; the same as before while all that it is made of is."""
         if (failure := server.trouble()) is not None:
@@ -506,6 +507,9 @@ class Night(Cycles):
 
     def _of_pipeline(self) -> Iterator[tuple[Sample, ...]]:
         yield tuple(self.pipeline.samples(self._asked_at))
+
+    def _of_host(self) -> Iterator[tuple[Sample, ...]]:
+        yield self.host.samples()
 
     def _of_redis(self) -> Iterator[tuple[Sample, ...]]:
         yield self.keyspace.samples()
