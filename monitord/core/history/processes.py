@@ -4,7 +4,7 @@ PM2 restarts a crashed process within milliseconds, so its `status` shows no cra
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter, is_
@@ -59,13 +59,11 @@ class _Listed:
         return _with_usage(_process(tuple(map(self.told.get, _TOLD))), self, self.told)
 
 
-def _with_usage(process: Process, listed: _Listed, told: Mapping[str, Value]) -> Process:
-    used = _used(process, listed.memory, listed.cpu, listed.app_form, listed.app_values, listed.heap_limit)
-    keep_told(used, told)
-    return used
+def _with_usage(process: Process, one: _Listed, told: Mapping[str, Value]) -> Process:
+    return _used(process, one.memory, one.cpu, one.app_form, one.app_values, one.heap_limit, told)
 
 
-_used: Final = with_these(Process, "memory", "cpu", "app_form", "app_values", "heap_limit")
+_used: Final = with_these(Process, "memory", "cpu", "app_form", "app_values", "heap_limit", "_told")
 _living: Final = with_these(ServiceHistory, "lives")
 
 
@@ -95,14 +93,15 @@ def _listed(samples: tuple[Sample, ...]) -> Mapping[str, Mapping[str, _Listed]]:
     fleet: dict[str, dict[str, _Listed]] = {}
     for of_process, row in rows.items():
         of = dict(of_process)
-        memory, cpu = row.pop("service_memory", None), row.pop("service_cpu", None)
-        form, heap_limit = _word(row.pop("service_app_form", None)) or "", row.pop("service_heap_limit", None)
+        memory, cpu = _number(row.pop("service_memory", None)), _number(row.pop("service_cpu", None))
+        form = _word(row.pop("service_app_form")) or "" if "service_app_form" in row else ""
+        heap_limit = _number(row.pop("service_heap_limit")) if "service_heap_limit" in row else None
         values = next(told, "") if form else ""
         if form and not values:
             raise ValueError(_OTHERS)
-        if not form and (word := _word(row.pop("service_app", None))) is not None:
+        if not form and "service_app" in row and (word := _word(row.pop("service_app"))) is not None:
             form, values = of_word(word)
-        listed = _Listed(row, _number(memory), _number(cpu), form, values, _number(heap_limit))
+        listed = _Listed(row, memory, cpu, form, values, heap_limit)
         fleet.setdefault(of["service"], {})[of["instance"]] = listed
     if next(told, None) is not None:
         raise ValueError(_OTHERS)
@@ -134,11 +133,15 @@ def _of_fleet(
 ) -> Mapping[str, Mapping[str, _Listed]]:
     """Those of the fleet: neither monitord itself nor PM2's own modules, unless the orders name them."""
     return {
-        name: processes
-        for name, processes in listed.items()
-        if name in orders.services
-        or not all(one.told.get("service_self") or one.told.get("service_module") for one in processes.values())
+        name: processes for name, processes in listed.items() if name in orders.services or _has_own(processes.values())
     }
+
+
+def _has_own(processes: Iterable[_Listed]) -> bool:
+    for one in processes:  # noqa: SIM110 - at half the cost, of each service in each cycle
+        if not (one.told.get("service_self") or one.told.get("service_module")):
+            return True
+    return False
 
 
 class _Calm:
