@@ -23,6 +23,7 @@ from tests.web.made import TOKEN, Source, client, night, recorded
 HOSTILE = "<script>alert(1)</script>\"'`\u202e\x1b]0;x\x07&lt;%2e"
 LONG = "x" * 10_000
 BEARER = f"Bearer {TOKEN}"
+PM2 = frozenset({"pm2"})
 ORDERED: dict[str, Any] = {
     "runbooks": {"gateway": "https://wiki.example.com/web"},
     "contacts": {"disk_*": "<b>the office</b>"},
@@ -151,7 +152,7 @@ async def test_a_tile_has_the_uptime_of_a_day_with_the_blind_time_apart(tmp_path
         made.pm2.recovers()
         made["gateway"].stops()
 
-    source = await recorded(tmp_path, night(2, begun=away, probes=frozenset({"pm2"})), rolled_up=True)
+    source = await recorded(tmp_path, night(2, begun=away, probes=PM2), rolled_up=True)
     told = said(await text(source, "/"))
     assert re.search(r"gateway critical : stopped [67]\d\.\d\d% up (19|2\d) min( \d+ s)? blind", told)
     assert re.search(r"tree-builder ok: online · \d+ MB 100% up (19|2\d) min( \d+ s)? blind", told)
@@ -192,8 +193,8 @@ async def test_what_is_explained_names_what_explains_it(tmp_path: Path) -> None:
         made["stream-listener"].stops()
         made.table.per_second = 0.0
 
-    watched = frozenset({"pm2", "postgres"})
-    told = said(await text(await recorded(tmp_path, night(2, begun=behind, probes=watched)), "/"))
+    source = await recorded(tmp_path, night(2, begun=behind, every=240, probes=PM2 | {"postgres"}))
+    told = said(await text(source, "/"))
     assert "Known and not told (1)" in told
     assert "explained by service_down: stream-listener" in told
 
@@ -378,7 +379,7 @@ async def test_a_silence_is_begun_and_ended_by_forms(bad: Source) -> None:
 
 
 async def test_a_single_alert_is_told_in_its_own_words(tmp_path: Path) -> None:
-    source = await recorded(tmp_path, night(0.2, begun=lambda made: made["gateway"].stops()))
+    source = await recorded(tmp_path, night(0.2, begun=lambda made: made["gateway"].stops(), probes=PM2))
     told = said(await text(source, "/"))
     assert "CRITICAL service_down: gateway Check now gateway is stopped; it is expected to be online." in told
 
@@ -388,7 +389,7 @@ async def test_of_a_whole_fleet_that_is_out_of_order_the_first_are_told_in_full(
         for number in range(20):
             made.appears(f"stranger-{number:02}")
 
-    page = Page(await text(await recorded(tmp_path, night(0.2, begun=strangers)), "/"))
+    page = Page(await text(await recorded(tmp_path, night(0.2, begun=strangers, probes=PM2)), "/"))
     assert len(page.all("article")) == 8
     told = said(page.source)
     assert "Firing (20)" in told
@@ -401,7 +402,7 @@ async def test_what_an_app_tells_of_itself_is_on_its_page_and_on_no_others(tmp_p
         made.passes(minutes=30)
         made["gateway"].loop_ms = 1900.0
 
-    source = await recorded(tmp_path, night(1, begun=telling))
+    source = await recorded(tmp_path, night(1, begun=telling, probes=PM2))
     page = await text(source, "/service/gateway")
     told = said(page)
     assert "Event loop 1.9 s late at the 95th percentile" in told
