@@ -19,7 +19,7 @@ from .vocabulary import failure
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.toml"), key=lambda path: int(path.stem.partition("-")[0]))
 # So many of a night's snapshots are read back, and so many of its observations recorded; some nights are judged again.
-MOST_CUTS, RECORDED = 2, 16
+MOST_CUTS, RECORDED = 2, 12
 IN_PIECES = frozenset(path.stem for path in FILES[::20])
 
 # What has fooled, or could fool, a watch of this fleet; each is a night, or several.
