@@ -7,12 +7,12 @@ from monitord.core import humanize
 from monitord.core.app_numbers import HEAP_USED, LOOP_P95, as_word, figure, milliseconds_of, size
 from monitord.core.history.model import History
 from monitord.core.history.process_model import Process
-from monitord.core.latest import latest_by
+from monitord.core.latest import latest, latest_by
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS, AppStatus, app_status
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext
-from monitord.core.subjects.fleet import faces_users, fleet, of_service, state_now
+from monitord.core.subjects.fleet import Member, faces_users, fleet, of_service, state_now
 
 # The numbers come once a second; so long without one is no hiccup.
 STILL_SECONDS: Final = 10.0
@@ -20,10 +20,20 @@ _YOUNG: Final = "it has only just begun"
 _latest_allowed: Final = latest_by(StandingOrders.event_loop_latency_of)
 
 
+@latest
+def _telling(members: list[Member], orders: StandingOrders) -> list[Member]:
+    """Those of which an app tells anything of itself, or did while its heap was full."""
+    return [
+        member
+        for member in members
+        if any(process.app_values or process.heap_full_since is not None for process in member[2].values())
+    ]
+
+
 def event_loop_blocked(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance's event loop stands still: often, or for good."""
     now = observation.now.timestamp()
-    for name, _, processes in fleet(history, orders):
+    for name, _, processes in _telling(fleet(history, orders), orders):
         still: dict[str, float] = {}
         slow: dict[str, float] = {}
         for key, process in processes.items():
@@ -97,7 +107,7 @@ def heap_nearly_full(observation: Observation, history: History, orders: Standin
     What a garbage collector frees again is not lasting. Where Node has no limit there is none to compare with.
     """
     now = observation.now.timestamp()
-    for name, _, processes in fleet(history, orders):
+    for name, _, processes in _telling(fleet(history, orders), orders):
         full = {key: one for key, one in processes.items() if one.heap_full_since is not None}
         if not full:
             continue

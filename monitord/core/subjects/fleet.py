@@ -18,10 +18,16 @@ from monitord.core.subjects.base import NONE, UNKNOWN, EpochImpact, Impact, Reco
 Member = tuple[str, Expected | None, Mapping[str, Process]]
 
 
-@latest
 def fleet(history: History, orders: StandingOrders) -> list[Member]:
-    """Every subject: the roster, and whatever else PM2 runs (nothing expected of it), by name."""
-    roster, services = expected(history, orders), history.services
+    """Every subject: the roster, and whatever else PM2 runs (nothing expected of it), by name.
+
+    The very same list for as long as the services are the same: what a rule makes of it can be kept as long.
+    """
+    return _fleet(history.services, expected(history, orders))
+
+
+@latest
+def _fleet(services: Mapping[str, ServiceHistory], roster: Mapping[str, Expected]) -> list[Member]:
     found: list[Member] = []
     for name in sorted(services if services.keys() == roster.keys() else roster.keys() | services.keys()):
         service = services.get(name)
@@ -29,13 +35,16 @@ def fleet(history: History, orders: StandingOrders) -> list[Member]:
     return found
 
 
-@latest
 def unsettled(history: History, orders: StandingOrders) -> list[Member]:
     """Those of which a rule about states and restarts may find anything, however late it is: nearly none."""
-    services = history.services
+    return _unsettled(fleet(history, orders), history.services)
+
+
+@latest
+def _unsettled(members: list[Member], services: Mapping[str, ServiceHistory]) -> list[Member]:
     return [
         member
-        for member in fleet(history, orders)
+        for member in members
         if member[1] != "online" or (service := services.get(member[0])) is None or not _is_settled(service)
     ]
 

@@ -8,27 +8,34 @@ from monitord.core import humanize
 from monitord.core.anomalies import forecasts, trends
 from monitord.core.anomalies.trends import Outlook
 from monitord.core.history.model import History
-from monitord.core.latest import latest_by
+from monitord.core.latest import latest, latest_by
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces
-from monitord.core.subjects.fleet import all_of_them, faces_users, fleet, of_service, state_now
+from monitord.core.subjects.fleet import Member, all_of_them, faces_users, fleet, of_service, state_now
 from monitord.core.subjects.pm2_report import MEMORY_STABLE
 
+_UNTOLD: Final = "PM2 did not report its memory"
 _latest_limit: Final = latest_by(StandingOrders.memory_limit)
 
 
-def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> list[Judgement]:
     """A service of which an instance uses more memory than ordered."""
-    for name, _, processes in fleet(history, orders):
+    return _past_limits(fleet(history, orders), orders)
+
+
+@latest
+def _past_limits(members: list[Member], orders: StandingOrders) -> list[Judgement]:
+    found: list[Judgement] = []
+    for name, _, processes in members:
         most = -math.inf
         for process in processes.values():
             memory = process.memory
             if memory is not None and memory > most:
                 most = memory
         if most == -math.inf and any(process.state == "online" for process in processes.values()):
-            yield Unknown("service_memory_high", name, "PM2 did not report its memory")
+            found.append(Unknown("service_memory_high", name, _UNTOLD))
             continue
         limit = _latest_limit(orders, name)
         if most <= limit:
@@ -36,14 +43,18 @@ def service_memory_high(observation: Observation, history: History, orders: Stan
         summary = f"{name} uses {humanize.size(most)} of memory, past its limit of {humanize.size(limit)}."
         evidence = {"instances": {key: process.memory for key, process in processes.items()}}
         advice = f"A leak is possible: restart {name} if its memory keeps rising."
-        yield Finding("service_memory_high", name, "warning", int(most), limit, "bytes", summary, evidence, advice)
+        found.append(
+            Finding("service_memory_high", name, "warning", int(most), limit, "bytes", summary, evidence, advice)
+        )
+    return found
 
 
 def service_memory_leak(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance's memory rises so steadily that it will reach its limit."""
     now = observation.now.timestamp()
+    members = fleet(history, orders)
     is_any = any(series.trend is not None for series in history.trends.values())
-    for name, _, processes in fleet(history, orders):
+    for name, _, processes in members if is_any else _untold(members, orders):
         soonest: tuple[Outlook, float] | None = None
         unknown = is_past = False
         for instance, process in processes.items():
@@ -63,7 +74,13 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
         elif is_past:
             yield Unknown("service_memory_leak", name, forecasts.PAST)
         elif unknown:
-            yield Unknown("service_memory_leak", name, "PM2 did not report its memory")
+            yield Unknown("service_memory_leak", name, _UNTOLD)
+
+
+@latest
+def _untold(members: list[Member], orders: StandingOrders) -> list[Member]:
+    """Those of which PM2 does not report the memory of every process."""
+    return [member for member in members if any(process.memory is None for process in member[2].values())]
 
 
 def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) -> Finding:
