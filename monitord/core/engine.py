@@ -285,6 +285,8 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
     for name, settles in settling:
         if (settled := settles(state.history, orders, at)) is not None:
             soon[name] = min(settled, soon.get(name, settled))
+    if not soon and not any(exact.values()):  # nearly always
+        return ()
     rechecks = [
         Recheck(probe, after, frozenset(exact.get(probe, ())), frozenset(awaited.get(probe, ())))
         for probe, after in sorted(soon.items())

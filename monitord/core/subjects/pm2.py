@@ -8,8 +8,10 @@ from monitord.core.anomalies.forecasts import update_memory
 from monitord.core.copying import replace
 from monitord.core.history.error_lines import update_errors
 from monitord.core.history.model import History
+from monitord.core.history.process_model import Process, ServiceHistory
 from monitord.core.history.process_states import PASSING, next_settling
 from monitord.core.history.processes import update_fleet
+from monitord.core.latest import latest
 from monitord.core.model import Alert, Finding, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_report, pm2_status, services
@@ -105,13 +107,13 @@ def _settles(history: History, orders: StandingOrders, now: float) -> float | No
     """In how many seconds a process on its way up or down must have arrived (None: none is, or PM2 cannot be read)."""
     if history.reading("pm2") is None:
         return None
-    passing = [
-        process
-        for service in history.services.values()
-        for process in service.lives.values()
-        if process.state in PASSING
-    ]
+    passing = _passing(history.services, orders)
     return next_settling(passing, now) if passing else None
+
+
+@latest
+def _passing(services: Mapping[str, ServiceHistory], _: StandingOrders) -> list[Process]:
+    return [p for service in services.values() for p in service.lives.values() if p.state in PASSING]
 
 
 def _forget(name: str, history: History, orders: StandingOrders) -> History | None:
