@@ -114,7 +114,7 @@ def _still(run: QueueHistory, reading: Reading, name: str, before: float | None,
 
 def _failures(run: QueueHistory, reading: Reading, name: str, now: float, window: float) -> QueueHistory:
     """The failures since the reading before, by the kept jobs or by what the workers count, whichever are more."""
-    since, total = (reading.number(f"queue_{what}", queue=name) for what in ("failed_since", "failures_total"))
+    since, total = reading.number("queue_failed_since", queue=name), reading.number("queue_failures_total", queue=name)
     counted = 0.0
     if total is not None and run.failures_total is not None:
         counted = max(0.0, total - run.failures_total)

@@ -9,9 +9,10 @@ from monitord.core.copying import replace, with_these
 from monitord.core.history.clocks import update_clocks
 from monitord.core.history.model import BlindSpan, History
 from monitord.core.history.restarts import update_acts, update_exits
+from monitord.core.latest import latest
 from monitord.core.model import Failure, Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Updated, unchanged
+from monitord.core.subjects.base import Subject, Update, unchanged
 from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 
@@ -46,16 +47,13 @@ def update(
         history = update_exits(history, observation.exits, now, orders.restarts_window.total_seconds())
     if observation.acts:
         history = update_acts(history, observation.acts)
-    for subject in registered():
+    for subject, moves in _moving(registered(), for_rules):
         if (reading := good.get(subject.name)) is not None:
-            last = before.get(subject.name)
-            updates: list[Updated] = []
+            last, following, updates = before.get(subject.name), history, []
             try:
-                following = history
-                for move_on in (subject.update, subject.update_for_rules if for_rules else None):
-                    if move_on is not None and move_on is not unchanged:
-                        updates.append(move_on(following, reading, last, now, orders))
-                        following = updates[-1].history
+                for move_on in moves:
+                    updates.append(updated := move_on(following, reading, last, now, orders))
+                    following = updated.history
                 if following.by_subject is not history.by_subject:
                     _check(history.by_subject, following.by_subject)
             except Exception as error:  # noqa: BLE001 - a bug in one subject must not blind all the others
@@ -67,6 +65,16 @@ def update(
                 events += updated.events
                 notes += updated.notes
     return history, events, notes, faults
+
+
+@latest
+def _moving(subjects: tuple[Subject, ...], for_rules: bool) -> tuple[tuple[Subject, tuple[Update, ...]], ...]:
+    """The subjects of which a reading moves the history on, and what does it."""
+    moves = [(subject, (subject.update, subject.update_for_rules if for_rules else None)) for subject in subjects]
+    found = [
+        (subject, tuple(one for one in both if one is not None and one is not unchanged)) for subject, both in moves
+    ]
+    return tuple(one for one in found if one[1])
 
 
 class KeptError(Exception):
