@@ -379,7 +379,7 @@ def _claim(text: str) -> str:
 
 def changes(table: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of the orders by their names, written as in the environment."""
-    hints = typing.get_type_hints(StandingOrders)
+    hints = _hints(StandingOrders)
     known = {field.name for field in fields(StandingOrders)}
     if unknown := table.keys() - known:
         raise ValueError(f"there is no order called {', '.join(sorted(unknown))}")
@@ -388,6 +388,9 @@ def changes(table: Mapping[str, Any]) -> dict[str, Any]:
         with _in(name):
             changed[name] = _order(hints[name], value)
     return changed
+
+
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _order(kind: Any, value: Any) -> Any:
@@ -402,7 +405,7 @@ def _order(kind: Any, value: Any) -> Any:
     if origin in (tuple, frozenset):
         return origin(value)
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
-        of_field = typing.get_type_hints(kind)
+        of_field = _hints(kind)
         return decode(kind, encode({name: _order(of_field.get(name), one) for name, one in value.items()}))
     if kind is Threshold and isinstance(value, str):
         return threshold(value)
