@@ -1,8 +1,8 @@
-"""Frozen dataclasses made and copied slot by slot: `__init__` at a third, `dataclasses.replace` at a tenth of its cost.
+"""Frozen dataclasses made and copied slot by slot: at a third of the cost of `__init__`, a seventh of `replace`'s.
 
 A cycle makes hundreds of small things, and copies the history, each service and each table several times over. A class
 that is frozen has its slots set by calls, one for each. So they are set while the instance is of another class, of the
-same layout and not frozen, by functions that are written once for each class and each choice of its fields.
+same layout and not frozen, by functions that are written once for each class.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ T = TypeVar("T")
 def slot_by_slot(kind: type[T]) -> type[T]:
     """The frozen dataclass with an `__init__` that sets each slot; nothing may inherit from it.
 
-    TypeError: a `__post_init__` would be skipped.
+    TypeError: a `__post_init__` would be skipped, or it inherits fields itself.
     """
     if hasattr(kind, "__post_init__"):
         raise TypeError(f"{kind.__name__} has a __post_init__, which is not called where it is made slot by slot")
+    if not _has_own_slots(kind):
+        raise TypeError(f"{kind.__name__} has fields that are no slots of its own")
     scope: dict[str, Any] = {"_kind": kind, "_missing": object(), "_thawed": _thawed(kind), "_turn": _TURN}
     taken, body = ["self"], []
     for field in dataclasses.fields(kind):  # type: ignore[arg-type] # the decorator below this one made it one
@@ -83,6 +85,11 @@ def _copying(kind: type, head: str, body: list[str]) -> Any:
 _TURN: Final = object.__dict__["__class__"].__set__
 
 
+def _has_own_slots(kind: type) -> bool:
+    """Whether each field is a slot of its own: what inherits some is frozen by the class that it has them of."""
+    return {field.name for field in dataclasses.fields(kind)} <= set(kind.__dict__.get("__slots__", ()))
+
+
 def _thawed(kind: type) -> type:
     """A class of the same layout as a frozen dataclass of slots, whose instances may be changed."""
     return type(f"{kind.__name__}, not frozen", kind.__bases__, {"__slots__": kind.__dict__["__slots__"]})
@@ -99,12 +106,10 @@ def _written(head: str, body: list[str], scope: dict[str, Any]) -> Any:
 
 def _copier(kind: type) -> Callable[[Any, dict[str, object]], object]:
     """A function that copies instances of a dataclass; that of `dataclasses` where it is not one of slots alone."""
-    names = [field.name for field in dataclasses.fields(kind)]
-    # All of them its own: what inherits some is frozen by the class that it has them of.
-    if not set(names) <= set(kind.__dict__.get("__slots__", ())) or hasattr(kind, "__post_init__"):
+    if not _has_own_slots(kind) or hasattr(kind, "__post_init__"):
         return lambda thing, changes: dataclasses.replace(thing, **changes)
     body = [
-        *(f"  _made.{name} = _old.{name}" for name in names),
+        *(f"  _made.{field.name} = _old.{field.name}" for field in dataclasses.fields(kind)),
         "  try:",
         "   for name, value in _changes.items():",
         "    setattr(_made, name, value)",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitord.core.copying import replace, slot_by_slot
+from monitord.core.copying import replace, slot_by_slot, with_these
 from monitord.core.engine import State
 from monitord.core.history.model import History
 from monitord.core.history.process_model import FleetRestart
@@ -89,3 +89,36 @@ def test_a_class_that_checks_itself_when_it_is_made_is_not_made_slot_by_slot() -
 
     with pytest.raises(TypeError, match="Checked has a __post_init__"):
         slot_by_slot(Checked)
+
+
+class Beneath:
+    __slots__ = ("_kept",)
+    _kept: str
+
+
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
+class Above(Beneath):
+    name: str
+    number: int = 3
+
+
+def test_a_copy_is_given_what_a_class_beneath_keeps_and_takes_over_none_of_it() -> None:
+    kept = with_these(Above, "number", "_kept")(Above("a"), 4, "kept")
+    assert (kept, kept._kept) == (Above("a", 4), "kept")
+    assert not hasattr(replace(kept, number=5), "_kept")
+    with pytest.raises(TypeError, match="Above has no field '_speed'"):
+        with_these(Above, "_speed")
+
+
+def test_a_class_that_inherits_fields_is_not_made_slot_by_slot() -> None:
+    @dataclass(frozen=True, slots=True)
+    class First:
+        name: str = ""
+
+    @dataclass(frozen=True, slots=True)
+    class Second(First):
+        number: int = 1
+
+    with pytest.raises(TypeError, match="Second has fields that are no slots of its own"):
+        slot_by_slot(Second)
