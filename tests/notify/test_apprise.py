@@ -158,7 +158,7 @@ async def test_a_sending_that_nobody_waits_for_any_more_leaves_no_child(
 
     task = asyncio.create_task(Apprise(f"json://{TOKEN}/", "json").send([message()], AT))
     await eventually(is_asked)
-    assert len(children()) == 1
+    assert children() != []
     assert TOKEN in asked.read_text()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
