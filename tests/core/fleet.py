@@ -542,6 +542,7 @@ class Group:
     # Labels off the grid, and how many seals carry each.
     odd: dict[int, int] = field(default_factory=dict)
     _advanced: float = -math.inf
+    _is_on_grid: bool = True
     _sealed_told: tuple[dict[int, int], dict[int, float]] = field(default_factory=lambda: ({}, {}))
     _seals_told: Told = field(default_factory=Told)
     _channels_told: Told = field(default_factory=Told)
@@ -575,15 +576,20 @@ class Group:
     def samples(self, now: float) -> tuple[Sample, ...]:
         """The seals of the labels that are asked for at a moment (Unix seconds)."""
         since, until = now - self.window, math.inf if self.careless else now
-        labels = [label for label in self.sealed if since <= label <= until]
         odd = {label: count for label, count in self.odd.items() if since <= label <= now}
-        of = (labels, odd, self.delay, self._as_sealed())
-        return self._seals_told.while_as(of, lambda: self._samples(labels, odd))
+        sealed = self._as_sealed()
+        # Of labels on the grid none enters or leaves the window while it does not pass one.
+        edges = (-(-since // self.length), until // self.length) if self._is_on_grid else (since, until)
+        of = (sealed, odd, self.delay, edges)
+        return self._seals_told.while_as(
+            of, lambda: self._samples([label for label in self.sealed if since <= label <= until], odd)
+        )
 
     def _as_sealed(self) -> tuple[dict[int, int], dict[int, float]]:
         """What is sealed and when, as it is now: the same while nothing of it has changed."""
         if self._sealed_told != (self.sealed, self.sealed_at):
             self._sealed_told = (self.sealed.copy(), self.sealed_at.copy())
+            self._is_on_grid = not any(label % self.length for label in self.sealed)
         return self._sealed_told
 
     def _samples(self, labels: Iterable[int], odd: Mapping[int, int]) -> Iterator[Sample]:
