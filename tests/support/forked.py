@@ -56,7 +56,7 @@ def run(
             raise subprocess.TimeoutExpired(["monitord", *arguments], timeout) from None
         finally:
             if "code" not in locals():
-                os.kill(pid, signal.SIGKILL)
+                _signal(pid, signal.SIGKILL)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(
@@ -111,7 +111,7 @@ class Popen:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            _signal(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -171,7 +171,7 @@ class Process:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            _signal(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -215,6 +215,11 @@ def ask(
         socket.send_fds(server, [len(request).to_bytes(forkserver.HEADER)], [*streams, theirs.fileno()])
         server.sendall(request)
     return ours
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended, and that is about to be told
+        os.kill(pid, number)
 
 
 def _number(answer: socket.socket) -> int:
