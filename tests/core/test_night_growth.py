@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from monitord.core.model import Unmeasured
+from monitord.core.engine import decide
+from monitord.core.model import Unmeasured, sample
 from monitord.core.orders import StandingOrders
 
 from . import nights
@@ -546,3 +547,16 @@ def test_rows_of_the_present_carry_no_old_labels() -> None:
     night.table.countable = False
     night.passes(hours=3)
     assert growth(night)["late_rows"] is None
+
+
+@pytest.mark.parametrize("labels", [{}, {"table": SIGNALS, "partition": "p1"}], ids=["nothing", "a part of a table"])
+def test_what_is_told_of_anything_but_a_whole_table_hinders_no_growth(labels: dict[str, str]) -> None:
+    night = watched()
+    night.passes(minutes=5)
+    observation = night.looks[-1].observation
+    reading, known = observation.readings["postgres"], night.state.history.tables[SIGNALS]
+    told = replace(reading, samples=(*reading.samples, sample("table_live", 7, **labels)))
+    again = replace(observation, now=observation.now + timedelta(seconds=EVERY), readings={"postgres": told})
+    decision = decide(night.state, again, night.orders)
+    assert decision.faults == ()
+    assert decision.state.history.tables[SIGNALS].counters == known.counters

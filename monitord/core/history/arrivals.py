@@ -31,10 +31,9 @@ def numbers_of(reading: Reading) -> Mapping[str, Numbers]:
     """What a reading says of each table, by the names of its samples: all of them at once, as each is asked for."""
     tables: dict[str, dict[str, float | None]] = {}
     for s in reading.samples:
-        if s.name in _OF_TABLE:
+        if s.name in _OF_TABLE and len(s.labels) == 1 and s.labels[0][0] == "table":  # else it is of no table
             value = s.value if isinstance(s.value, (int, float)) else None
-            ((_, table),) = s.labels
-            tables.setdefault(table, {})[s.name] = value
+            tables.setdefault(s.labels[0][1], {})[s.name] = value
     return tables
 
 
