@@ -45,7 +45,7 @@ test: .venv/.dev-ready ## the whole suite, against real Postgres, Valkey and PM2
 		test $$? -eq 1 && echo "what failed is tried once more, by itself" && \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
-test-fast: .venv/.dev-ready ## only what needs no server: a minute and a half
+test-fast: .venv/.dev-ready ## only what needs no server: under a minute
 	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m "not servers" $(ARGS)
 
 check: format lint types imports test wheel ## what CI runs
