@@ -17,10 +17,12 @@ from monitord.core.engine import Decision, State, decide
 from monitord.core.history.model import History
 from monitord.core.model import Finding, Observation, Reading, Recheck, Unmeasured, Value, sample
 from monitord.core.orders import CheckOrder
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow
 from monitord.core.report.model import CheckReport
 from monitord.core.subjects.check_rules import KEPT
 from monitord.core.subjects.checks import UNMEASURED
 from monitord.core.subjects.checks_report import CHECK_REPORTS
+from monitord.core.subjects.checks_tracker import CheckTracker
 from monitord.core.thresholds import threshold
 from monitord.jsonable import document
 from monitord.reporting.charts.axes import TimeSpan
@@ -286,6 +288,16 @@ def test_the_numbers_of_a_night_are_kept_with_every_peak_and_gap_in_few_points()
     assert [value for _, value in db.values].count(None) == 6
     assert len(shop.values) < 600
     assert sorted(shop.values) == list(shop.values)
+
+
+def test_of_one_moment_the_gap_always_comes_after_the_number() -> None:
+    tracker, history = CheckTracker(replace(ORDERS, probes=frozenset({"checks"}), checks=CHECKS), 0.0, 240.0), History()
+    for second in range(50):
+        at = datetime.fromtimestamp(second, UTC)
+        for samples in ((), (sample("check_value", second, check="db"),)):  # the clock was set back in between
+            tracker.observe(FoldedCycle(Observation(at, {"checks": Reading("checks", samples)}), history, []))
+    (db,) = (one for one in tracker.result(FoldedWindow(history, history, ())) if one.name == "db")
+    assert list(db.values) == [point for at in range(50) for point in ((at, at), (at, None))]
 
 
 def test_they_are_drawn_in_the_report_and_its_numbers_are_in_its_json(broken: Night) -> None:

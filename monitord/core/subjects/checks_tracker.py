@@ -36,7 +36,8 @@ class _Series:
         known = [(value, at) for at, value in self.open if value is not None]
         kept: set[_Point] = {(at, value) for value, at in (min(known), max(known))} if known else set()
         gap = next((point for point in self.open if point[1] is None), None)
-        return sorted(kept | {gap} if gap else kept, key=lambda point: point[0])
+        # Of one moment, if the clock was set back, the gap comes last.
+        return sorted(kept | {gap} if gap else kept, key=lambda point: (point[0], point[1] is None))
 
 
 class CheckTracker:
