@@ -1,4 +1,7 @@
-"""Answers that are kept: the last of a pure function, for those who ask again; and those of a mapping, once asked."""
+"""Answers that are kept: the last of a pure function, for those who ask again; and those of a mapping, once asked.
+
+A cycle is judged while a report is folded on another thread: what is kept is taken and replaced as one thing.
+"""
 
 from __future__ import annotations
 
@@ -64,13 +67,14 @@ def latest_same(answer: Callable[[tuple[A, ...]], R]) -> Callable[[tuple[A, ...]
 
 def latest_by(answer: Callable[[A, K], R]) -> Callable[[A, K], R]:
     """The function, which keeps its answers for one first argument (by identity), by the second."""
-    last: A | None = None
-    kept: dict[K, R] = {}
+    last: tuple[A, dict[K, R]] | None = None
 
     def asked(first: A, second: K) -> R:
-        nonlocal last, kept
-        if last is not first or len(kept) > _MOST:
-            last, kept = first, {}
+        nonlocal last
+        known = last
+        if known is None or known[0] is not first or len(known[1]) > _MOST:
+            known = last = first, {}
+        kept = known[1]
         try:
             return kept[second]
         except KeyError:

@@ -1,6 +1,6 @@
 """The last answer is given again to the very same two things, and to nothing that is only equal to them."""
 
-from monitord.core.latest import latest, latest_same
+from monitord.core.latest import latest, latest_by, latest_same
 
 
 def test_only_the_very_same_things_are_not_asked_about_again() -> None:
@@ -26,3 +26,15 @@ def test_the_very_same_things_in_the_same_order_have_the_same_answer() -> None:
     known, one, other = latest_same(answer), [1], [2]
     assert [known((one, other)), known((one, other))] == [1, 1]
     assert [known((other, one)), known((other,)), known(([2],))] == [2, 3, 4]
+
+
+def test_what_is_answered_while_others_ask_is_kept_for_who_asked() -> None:
+    ours, theirs = [1], [2]
+
+    def answer(first: list[int], second: str) -> int:
+        if first is ours:
+            known(theirs, second)  # as another thread does meanwhile
+        return first[0]
+
+    known = latest_by(answer)
+    assert [known(ours, "a"), known(theirs, "a"), known(ours, "a")] == [1, 2, 1]

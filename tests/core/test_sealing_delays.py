@@ -19,7 +19,9 @@ from monitord.core.history.epochs import calendar
 from monitord.core.history.label_series import LabelHabit, LabelSeries
 from monitord.core.history.model import History
 from monitord.core.model import Observation, Reading, Sample, sample
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow
 from monitord.core.report.model import Usual
+from monitord.core.subjects.epochs_tracker import SealTracker
 from monitord.core.subjects.participation import channel_silent
 
 from .nights import orders
@@ -315,6 +317,20 @@ def test_a_last_channel_sealed_later_makes_the_label_later() -> None:
     assert then["MILO"].delays.get(NOON - HOUR) == 900
 
 
+def test_a_report_that_is_folded_meanwhile_teaches_the_next_cycle_nothing() -> None:
+    class Sealed(float):
+        def __eq__(self, other: object) -> bool:
+            update_epochs({}, reading(*seal(NOON - HOUR, NOON + 100)), NOON + 200, orders())  # as another thread does
+            return float(self) == other
+
+        __hash__ = float.__hash__
+
+    known = update_epochs({}, reading(*seal(NOON - 2 * HOUR, NOON - HOUR + 182)), NOON - HOUR + 200, orders())
+    first = update_epochs(known, reading(*seal(NOON - HOUR, Sealed(NOON + 100))), NOON + 200, orders())
+    then = update_epochs(first, reading(*seal(NOON - HOUR, NOON + 100)), NOON + 230, orders())
+    assert list(then["MILO"].delays.items()) == [(NOON - 2 * HOUR, 182), (NOON - HOUR, 100)]
+
+
 def test_an_unchanged_reading_changes_nothing() -> None:
     same = reading(*seal(NOON - HOUR, NOON + 100))
     first = update_epochs({}, same, NOON + 200, orders())
@@ -374,3 +390,16 @@ def test_silence_is_unknown_while_the_group_itself_is_silent_or_nobody_counts() 
     assert said((sample("seal_participating", 0, **newer), known), learned) == ["Unknown"]
     assert said((), learned) == ["Unknown"]
     assert calendar(watched).expected(now + HOUR) == NOON
+
+
+# The report
+
+
+def test_a_time_that_was_told_before_its_seal_is_that_of_the_seal() -> None:
+    tracker = SealTracker(orders(), NOON - HOUR, NOON + HOUR)
+    channels, at = seal(NOON - HOUR, NOON + 182)
+    for number, samples in enumerate([(at,), (channels, at)]):
+        when = datetime.fromtimestamp(NOON + 200 + 30 * number, UTC)
+        tracker.observe(FoldedCycle(Observation(when, {"epochs": reading(*samples)}), History(), []))
+    milo = tracker.result(FoldedWindow(History(), History(), ())).groups[0]
+    assert [(one.label, one.delay) for one in milo.seals if one.sealed_at] == [(NOON - HOUR, 182)]

@@ -79,8 +79,9 @@ def update_epochs(
     length = calendar(orders).length
     told = {name: [*reading.named(name)] for name in (*_NAMED, *_BY_LABEL)}
     asked = orders.groups, length, int(now // length), told
-    if _last is not None and _last[0] is learned and _last[1] == asked:
-        return _last[0]
+    # What is kept may become that of a report, folded on another thread, while it is compared.
+    if (known := _last) is not None and known[0] is learned and known[1] == asked:
+        return known[0]
     found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}
     named = [s for name in _NAMED for s in told[name]]
     settled = {

@@ -148,20 +148,20 @@ class _Calm:
     """What a reading was judged of that changed nothing of the fleet, and since when there had been one.
 
     Of the very same things another reading without a gap changes nothing either. In a recording that is replayed, they
-    are the same as long as no process tells anything new.
+    are the same as long as no process tells anything new. A report is folded on another thread than a cycle.
     """
 
-    __slots__ = ("_before", "_of")
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._of: tuple[object, ...] = ()
-        self._before = math.inf
+        self._known: tuple[tuple[object, ...], float] = (), math.inf
 
     def begins(self, of: tuple[object, ...], before: float) -> None:
-        self._of, self._before = of, before
+        self._known = of, before
 
     def goes_on(self, of: tuple[object, ...], before: float) -> bool:
-        return self._before <= before and all(map(is_, of, self._of))
+        known, since = self._known
+        return since <= before and all(map(is_, of, known))
 
 
 _calm: Final = _Calm()
