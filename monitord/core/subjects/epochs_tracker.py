@@ -78,6 +78,7 @@ class SealTracker:
         self._read, self._turns = reading.samples, turns
         if before is not None and at < before:
             self._followed = {}
+        is_first = False
         for s in self._new(reading, "seal_channels"):
             group, label = s.label("group"), int(s.label("epoch"))
             if group not in self._seals:
@@ -85,10 +86,12 @@ class SealTracker:
             if label > at:
                 self._read = None  # it may be its time at the next
                 continue
-            known = self._seals[group].get(label, _Seal(at))
+            if (known := self._seals[group].get(label)) is None:
+                known, is_first = _Seal(at), True
             channels = s.value if isinstance(s.value, int) else None
             self._seals[group][label] = replace(known, channels=channels)
-        for s in self._new(reading, "seal_at"):
+        told = self._new(reading, "seal_at")
+        for s in reading.named("seal_at") if is_first else told:  # its time may have been told before the seal itself
             group, label = s.label("group"), int(s.label("epoch"))
             if label in self._seals.get(group, {}) and isinstance(s.value, int | float):
                 self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
