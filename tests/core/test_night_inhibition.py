@@ -376,9 +376,10 @@ def test_a_dead_tree_builder_holds_up_trees_and_no_sealing() -> None:
     assert "trees are not built" in action.escalation
 
 
-def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
+def with_a_mail_queue() -> Night:
+    """A fleet of one service, whose worker is declared to be that of the one queue."""
     declared = {"mail": QueueOrders(worker=("mail-worker",))}
-    night = watching(
+    return watching(
         "pm2",
         "postgres",
         "epochs",
@@ -386,6 +387,10 @@ def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
         orders=orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared),
         services=("mail-worker",),
     )
+
+
+def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
+    night = with_a_mail_queue()
     night.passes(minutes=5)
     night["mail-worker"].stops()
     night.passes(minutes=2)
@@ -396,16 +401,8 @@ def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
 
 @pytest.mark.parametrize("how", ["stops", "is_frozen", "is_given_up"])
 def test_an_instance_of_a_queues_worker_explains_no_backlog_and_all_of_them_do(how: str) -> None:
-    declared = {"mail": QueueOrders(worker=("mail-worker",))}
     for dead, told in ((1, "firing"), (2, "suppressed")):
-        night = watching(
-            "pm2",
-            "postgres",
-            "epochs",
-            "redis",
-            orders=orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared),
-            services=("mail-worker",),
-        )
+        night = with_a_mail_queue()
         night.appears("mail-worker")
         night.passes(minutes=5)
         for instance in night.services[:dead]:

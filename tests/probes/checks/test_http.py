@@ -179,12 +179,10 @@ async def test_a_body_that_nobody_asked_for_is_not_waited_for(receive: Receive) 
     async def never_ends(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
         await writer.drain()
-        await asyncio.sleep(DEADLINE)
+        await asyncio.sleep(2 * DEADLINE)
 
     receiver = await receive(never_ends)
-    began = time.monotonic()
-    assert (await ask(receiver.url))["check_problem"] is None
-    assert time.monotonic() - began < DEADLINE / 2
+    assert (await ask(receiver.url))["check_problem"] is None  # a timeout, where it were waited for
 
 
 async def test_a_body_that_drips_costs_its_deadline_and_no_more(receive: Receive) -> None:
@@ -196,9 +194,8 @@ async def test_a_body_that_drips_costs_its_deadline_and_no_more(receive: Receive
             await asyncio.sleep(0.01)
 
     receiver = await receive(drips)
-    began = time.monotonic()
-    assert await problem(receiver.url, 0.03, contains="y") == ("timeout", "did not answer in time")
-    assert time.monotonic() - began < 20
+    async with asyncio.timeout(20):  # a body of 100,000 bytes takes a quarter of an hour
+        assert await problem(receiver.url, 0.03, contains="y") == ("timeout", "did not answer in time")
 
 
 async def test_what_does_not_answer_is_a_timeout(receive: Receive, black_hole: int) -> None:
